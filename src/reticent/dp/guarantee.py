@@ -1,0 +1,62 @@
+"""What a finished plan promises, to whom, and against whom."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from reticent.dp.release import Relation, Unit
+
+__all__ = ["Guarantee"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guarantee:
+    """An (epsilon, delta) promise, complete enough to be read alone.
+
+    Attributes:
+      epsilon: Certified upper bound, for all that the plan may release about one unit.
+      delta: Probability mass that the bound on the privacy loss does not cover.
+      unit: Whose presence is hidden.
+      relation: The neighbouring relation.
+      holds_against: Everyone against whom the promise holds, in words.
+    """
+
+    epsilon: float
+    delta: float
+    unit: Unit
+    relation: Relation
+    holds_against: str
+
+    def best_guess(self, *, prior: float = 0.5) -> float:
+        """Return the most a perfect attacker can believe after seeing the release, starting from `prior`."""
+        odds = prior / (1 - prior) * math.exp(min(self.epsilon, 700.0))
+        return odds / (1 + odds)
+
+    def true_positives(self, *, at_false_positives: float = 0.01) -> float:
+        """Return the largest share of members that any attack finds at this rate of false alarms.
+
+        From the trade-off of (epsilon, delta) (Kairouz, Oh, Viswanath, ICML 2015, theorem 2.1):
+        at most both e^epsilon * fpr + delta and 1 - e^-epsilon * (1 - delta - fpr).
+        """
+        growth = math.exp(min(self.epsilon, 700.0))
+        return min(
+            1.0,
+            growth * at_false_positives + self.delta,
+            1 - (1 - self.delta - at_false_positives) / growth,
+        )
+
+    def sentence(self) -> str:
+        """Return the promise in words, for the report and the terminal. Epsilon is rounded up."""
+        took_part = {
+            "record": "one particular record was used",
+            "person": "one particular person took part",
+            "site": "one particular site took part",
+        }[self.unit]
+        guess = math.ceil(self.best_guess() * 1000) / 10
+        return (
+            f"Someone who was 50 % sure whether {took_part} can become at most {guess:g} % sure; this holds against "
+            f"{self.holds_against}, except with probability about {self.delta:g} "
+            f"(epsilon {math.ceil(self.epsilon * 100) / 100:.2f}, delta {self.delta:g}, unit {self.unit}, "
+            f"neighbours: {self.relation.replace('_', ' ')})."
+        )

@@ -1,0 +1,226 @@
+"""The plan: what each party will do and see, what it costs, and what is promised. Values only, no data.
+
+`derive` makes a plan from a study and the facts of its model; a run does what its plan says and nothing else. The
+hash of a plan names it everywhere: in the ledger, in every message and in the report.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from reticent.data import Contract
+from reticent.dp import Composed, Event, Gaussian, Guarantee, PoissonSampled, Relation, Release, Repeated, Unit
+
+__all__ = [
+    "AggregationPlan",
+    "Cost",
+    "MetricsPlan",
+    "ModelFacts",
+    "OptimizerPlan",
+    "Plan",
+    "PrivacyPlan",
+    "SitePlan",
+    "TrainingPlan",
+    "Visibility",
+]
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelFacts(_Value):
+    """What one probe of the model found: torch looked, so that the plan need not.
+
+    Attributes:
+      factory: `module:function` that makes the model, or a name in angle brackets for a Python object.
+      code_hash: SHA-256 of the module's source, so that every site runs the same code.
+      parameters: Number of trained values.
+      vector_length: Number of values that travel: parameters and floating-point buffers.
+      outputs: Number of values that the model returns for one example.
+      mixing_layers: Names of layers that mix examples, refused wherever an epsilon is claimed.
+    """
+
+    factory: str
+    code_hash: str
+    parameters: int
+    vector_length: int
+    outputs: int
+    mixing_layers: tuple[str, ...] = ()
+
+
+class OptimizerPlan(_Value):
+    """The local optimiser, started anew in every round."""
+
+    name: str
+    learning_rate: float
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+
+
+class TrainingPlan(_Value):
+    """How sites learn: FedAvg (McMahan et al. 2017) or FedProx (Li et al. 2020, `mu`)."""
+
+    method: Literal["fedavg", "fedprox"]
+    mu: float
+    rounds: int
+    clients_per_round: int
+    batch_size: int | None
+    optimizer: OptimizerPlan
+    loss: str
+    seed: int | None
+
+
+class PrivacyPlan(_Value):
+    """The mechanism of every site's training, in noise mode `local`.
+
+    Attributes:
+      max_grad_norm: Clipping bound of one unit's summed gradient.
+      grid: Every unit's clipped gradient is rounded to multiples of this before noise.
+      sensitivity: Largest L2 norm of one unit's *encoded* contribution, rounding included.
+      spare_executions: Repetitions of a round that are paid for beyond the planned rounds.
+      sites_per_person: At how many sites one person may have records; 1 is an assumption, named in the report.
+    """
+
+    unit: Unit
+    relation: Relation
+    target_epsilon: float
+    delta: float
+    max_grad_norm: float
+    grid: float
+    sensitivity: float
+    spare_executions: int
+    sites_per_person: int
+
+
+class AggregationPlan(_Value):
+    """How updates are summed: `secagg` (masks, Bonawitz et al. 2017) or `plain` (the coordinator sees each)."""
+
+    protocol: Literal["secagg", "plain"]
+    threshold: int
+    bound: float
+    precision: float
+    ring_bits: int
+
+
+class MetricsPlan(_Value):
+    """Which figures leave the sites: confusion counts after the rounds in `evaluations`.
+
+    `noise_multiplier` is per evaluation, relative to one unit's contribution of 1; None where no epsilon is claimed.
+    """
+
+    evaluations: tuple[int, ...]
+    noise_multiplier: float | None
+
+
+class SitePlan(_Value):
+    """One site: declared public constants and the noise derived from them.
+
+    Attributes:
+      rows: Declared training-set size in units of the claim; the weight in the average. Never compared with the data.
+      weight: rows over the sum of rows.
+      local_steps: Optimiser steps in one round; None where `local_epochs` counts passes over the site's real data.
+      epsilon: Certified epsilon of everything this site may release under the plan, at the plan's delta.
+    """
+
+    name: str
+    rows: int
+    weight: float
+    population: str
+    dataset: str
+    local_steps: int | None
+    local_epochs: float | None
+    sampling_probability: float | None
+    expected_batch_size: float | None
+    noise_multiplier: float | None
+    epsilon: float | None
+
+
+class Visibility(_Value):
+    """One row of the table *who sees what*."""
+
+    party: str
+    sees: str
+    does_not_see: str
+
+
+class Cost(_Value):
+    """Predicted traffic of one site: bytes in one round, to and from the coordinator, and in the whole run."""
+
+    download_per_round: int
+    upload_per_round: int
+    total_per_site: int
+
+
+class Plan(_Value):
+    """Everything that a run will do, frozen; see the classes above for its parts."""
+
+    version: Literal[1] = 1
+    study: str
+    purpose: str
+    contact: str
+    contract: Contract
+    model: ModelFacts
+    training: TrainingPlan
+    privacy: PrivacyPlan | None
+    aggregation: AggregationPlan
+    metrics: MetricsPlan
+    sites: tuple[SitePlan, ...]
+    guarantee: Guarantee | None
+    public_data: bool
+    round_deadline: float
+    who_sees: tuple[Visibility, ...]
+    assumptions: tuple[str, ...]
+    not_covered: tuple[str, ...]
+    cost: Cost
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the canonical text of the plan, in hexadecimal."""
+        return hashlib.sha256(self.canonical().encode()).hexdigest()
+
+    def canonical(self) -> str:
+        """Return the plan as JSON with sorted keys: what is hashed, stored and signed."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+    def site(self, name: str) -> SitePlan:
+        """Return the part of the site called `name`."""
+        return next(site for site in self.sites if site.name == name)
+
+    def execution(self, site: str) -> Event | None:
+        """Return what one execution of local training at `site` releases; None where no epsilon is claimed."""
+        part = self.site(site)
+        if part.noise_multiplier is None or part.sampling_probability is None or part.local_steps is None:
+            return None
+        return Repeated(PoissonSampled(part.sampling_probability, Gaussian(part.noise_multiplier)), part.local_steps)
+
+    def evaluation(self) -> Event | None:
+        """Return what one evaluation at any site releases; None where no epsilon is claimed."""
+        return None if self.metrics.noise_multiplier is None else Gaussian(self.metrics.noise_multiplier)
+
+    def release(self, site: str) -> Release | None:
+        """Return all that `site` may release under this plan, spare executions included: what its ledger reserves."""
+        execution, evaluation, privacy = self.execution(site), self.evaluation(), self.privacy
+        if privacy is None or execution is None:
+            return None
+        spare = privacy.spare_executions
+        events: list[Event] = [Repeated(execution, self.training.rounds + spare)]
+        if evaluation is not None and self.metrics.evaluations:
+            events.append(Repeated(evaluation, len(self.metrics.evaluations) + spare))
+        part = self.site(site)
+        return Release(
+            events=(Composed(tuple(events)),),
+            unit=privacy.unit,
+            relation=privacy.relation,
+            population=part.population,
+            dataset=part.dataset,
+        )
+
+    def who_sees_what(self) -> str:
+        """Return the table *who sees what* as text."""
+        lines = [f"{row.party}\n  sees: {row.sees}\n  does not see: {row.does_not_see}" for row in self.who_sees]
+        return "\n".join(lines)
