@@ -1,0 +1,45 @@
+"""Differential privacy: what is promised, what was released, how much that reveals, and exact noise.
+
+numpy only, and nothing about privacy has a default. Events describe mechanisms; `epsilon` judges them; a `Grant`
+permits a draw; `add_gaussian` is the one place in the project where noise is added.
+
+Threat model: the adversary sees every release, knows every record but one unit's, all parameters and this code, and
+has unbounded time against the noise (its keystream is AES-128-CTR from operating-system entropy). Timing of the
+sampler is not covered.
+"""
+
+from reticent.dp import events
+from reticent.dp.accounting import epsilon
+from reticent.dp.calibration import gaussian_sigma, noise_multiplier
+from reticent.dp.events import Composed, Event, Gaussian, PoissonSampled, Repeated, flatten
+from reticent.dp.guarantee import Guarantee
+from reticent.dp.mechanisms import add_gaussian, gaussian
+from reticent.dp.precision import encoded_sensitivity, grid_for
+from reticent.dp.release import Grant, Relation, Release, Unit
+from reticent.dp.sampling import PoissonSampler
+from reticent.dp.target import Target, check_delta
+
+__all__ = [
+    "Composed",
+    "Event",
+    "Gaussian",
+    "Grant",
+    "Guarantee",
+    "PoissonSampled",
+    "PoissonSampler",
+    "Relation",
+    "Release",
+    "Repeated",
+    "Target",
+    "Unit",
+    "add_gaussian",
+    "check_delta",
+    "encoded_sensitivity",
+    "epsilon",
+    "events",
+    "flatten",
+    "gaussian",
+    "gaussian_sigma",
+    "grid_for",
+    "noise_multiplier",
+]
