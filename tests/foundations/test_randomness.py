@@ -69,7 +69,7 @@ def _bits_that_matter(derivation: object) -> int:
 
 
 def _folded(seed: bytes) -> bytes:
-    low = sum(int.from_bytes(seed[i : i + 4], "little") for i in range(0, 4, 4)) % 2**32
+    low = int.from_bytes(seed, "little") % 2**32  # what a generator seeded mod 2^32 keeps
     return derive(low.to_bytes(16, "little"), info=b"x", length=16)
 
 
