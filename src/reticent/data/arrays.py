@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from reticent.data.contract import Contract
 from reticent.data.examples import Examples, Labels, as_array
-from reticent.data.images import read_idx_set
 from reticent.errors import DataError, EnvironmentFault, UsageError
 
 __all__ = ["Arrays", "arrays_of"]
@@ -63,6 +62,9 @@ def arrays_of(contract: Contract, source: Any) -> Arrays:
             f"the features are of type {arrays.features.dtype}",
             hint="convert them to numbers, for example with .astype(numpy.float32)",
         )
+    if arrays.features.ndim > 1 and arrays.features[:1].size == contract.n_features:
+        # Images come as (28, 28), (1, 28, 28) or (784,): the order of the pixels is the same in all three.
+        arrays = Arrays(arrays.features.reshape(-1, *contract.input_shape), arrays.labels, arrays.persons)
     if arrays.features.shape[1:] != contract.input_shape:
         raise DataError(
             "tensor-shape",
@@ -91,10 +93,10 @@ def _labels(contract: Contract, labels: NDArray[Any]) -> Labels:
 
 
 def _opened(contract: Contract, source: Any) -> Arrays:
-    if isinstance(source, Examples):
+    if isinstance(source, Examples) and contract.split_column is None:
         return Arrays(source.features, source.labels, source.units)
     if isinstance(source, str | Path):
-        return _loaded(Path(source), contract)
+        return _loaded(Path(source))
     if isinstance(source, tuple | list) and len(source) in (2, 3):
         return Arrays.of(source)
     raise UsageError(
@@ -104,10 +106,7 @@ def _opened(contract: Contract, source: Any) -> Arrays:
     )
 
 
-def _loaded(path: Path, contract: Contract) -> Arrays:
-    if path.is_dir():
-        features, labels = read_idx_set(path, "train")
-        return Arrays(features.reshape(-1, *contract.input_shape), labels, None)
+def _loaded(path: Path) -> Arrays:
     try:
         # allow_pickle stays off: a data file must not be able to run code.
         with np.load(path, allow_pickle=False) as stored:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["codes_of", "numbers_of", "texts_of"]
 
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+_NUMBER_COMMA = _NUMBER.replace(r"\.", ",")
 
 Numbers = NDArray[np.float64]
 
@@ -69,13 +70,15 @@ def _parsed(
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    texts = _trimmed(cells)
+    texts, allowed = _pointed(_trimmed(cells), comma=decimal == "," and cells.dtype.kind not in "iufb")
+    if site.codes or site.missing:
+        # Codes and marks are found however a file spells them: -9, "-9", -9.0.
+        texts = pc.replace_substring_regex(texts, r"^([+-]?\d+)\.0*$", r"\1")
     if site.codes:
-        texts = _recoded(texts, site.codes)
-    if decimal != ".":
-        texts = pc.replace_substring(texts, decimal, ".")
-    gone = pc.or_kleene(pc.is_null(texts), pc.is_in(texts, value_set=pa.array([*missing, *site.missing], pa.string())))
-    numeric = pc.fill_null(pc.match_substring_regex(texts, _NUMBER), False)  # noqa: FBT003
+        texts, coded = _recoded(texts, site.codes)
+        allowed = pc.or_(allowed, coded)
+    gone = pc.or_(pc.is_null(texts), pc.is_in(texts, value_set=pa.array([*missing, *site.missing], pa.string())))
+    numeric = pc.and_(allowed, _matches(texts, _NUMBER))
     wrong = pc.sum(pc.invert(pc.or_(gone, numeric))).as_py() or 0
     if wrong:
         raise DataError(
@@ -89,14 +92,33 @@ def _parsed(
     return values
 
 
-def _recoded(texts: pa.StringArray, codes: dict[str, str | float]) -> pa.StringArray:
-    """Replace codes by numbers, and leave other cells as they are."""
+def _matches(texts: pa.StringArray, pattern: str) -> pa.BooleanArray:
+    import pyarrow.compute as pc
+
+    return pc.fill_null(pc.match_substring_regex(texts, pattern), False)  # noqa: FBT003
+
+
+def _pointed(texts: pa.StringArray, *, comma: bool) -> tuple[pa.StringArray, pa.BooleanArray]:
+    """Return numbers with a decimal point in place of a comma, and which cells may be numbers at all."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    keys = pa.array([canonical(code) for code in codes], pa.string())
-    found = pc.index_in(texts, value_set=keys)
-    return pc.coalesce(pc.take(pa.array([canonical(value) for value in codes.values()], pa.string()), found), texts)
+    allowed = pa.array(np.ones(len(texts), bool))
+    if comma:
+        # A point is then no decimal sign: "1.234" may be a thousand and more, and must not pass as one and a bit.
+        allowed = _matches(texts, _NUMBER_COMMA)
+        texts = pc.if_else(allowed, pc.replace_substring(texts, ",", "."), texts)
+    return texts, allowed
+
+
+def _recoded(texts: pa.StringArray, codes: dict[str, str | float]) -> tuple[pa.StringArray, pa.BooleanArray]:
+    """Replace codes by numbers, leave other cells as they are, and say which were replaced."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found = pc.index_in(texts, value_set=pa.array([canonical(code) for code in codes], pa.string()))
+    meant = pa.array([canonical(value) for value in codes.values()], pa.string())
+    return pc.coalesce(pc.take(meant, found), texts), pc.is_valid(found)
 
 
 def codes_of(cells: pd.Series, column: Column, site: ColumnMapping, *, missing: tuple[str, ...]) -> Numbers:
@@ -160,7 +182,7 @@ def _trimmed(cells: pd.Series) -> pa.StringArray:
     import pyarrow.compute as pc
 
     if isinstance(cells.dtype, pd.CategoricalDtype):
-        cells = cells.astype(cells.cat.categories.dtype)
+        cells = cells.astype(object)
     if isinstance(cells.dtype, pd.StringDtype):
         texts = pa.array(cells.array, pa.string(), from_pandas=True)
     elif cells.dtype.kind == "O":

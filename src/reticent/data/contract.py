@@ -170,7 +170,7 @@ class Contract(_Declared):
     Attributes:
       kind: `table`, or `tensor` for arrays such as images.
       columns: Of a table: its columns in order, one of them the label.
-      label: Of a table: name of the label column.
+      label: Of a table: name of the label column; may be left out where only one column is of that kind.
       shape: Of tensors: shape of one example.
       classes: Class names; of tensors given as names or as a number, of tables taken from the label. Empty: regression.
       range: Of tensors: lowest and highest value.
@@ -257,6 +257,8 @@ def _check_table(contract: Contract) -> None:
             hint="name each column once; the person and split columns are no features and stand outside `columns`",
         )
     labels = [column.name for column in contract.columns if column.kind == "label"]
+    if not contract.label and len(labels) == 1:
+        object.__setattr__(contract, "label", labels[0])
     if labels != [contract.label] or len(names) < 2:
         raise UsageError(
             "contract-label",

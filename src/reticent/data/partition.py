@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reticent.data.text import canonical
 from reticent.errors import UsageError
 
 __all__ = ["by_column", "by_person", "dirichlet", "iid", "shards", "uneven"]
@@ -88,7 +89,7 @@ def dirichlet(labels: NDArray[Any], sites: int, alpha: float, seed: int, *, mini
 
 def by_column(values: Any) -> dict[str, Rows]:
     """Return the rows of each distinct value, by the value's text: natural sites, such as a hospital column."""
-    names, place = np.unique(np.asarray(values).astype(str), return_inverse=True)
+    names, place = np.unique([canonical(value) for value in values], return_inverse=True)
     return {name: np.flatnonzero(place == number) for number, name in enumerate(names.tolist())}
 
 

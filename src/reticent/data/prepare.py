@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from reticent.data.arrays import Arrays, arrays_of
 from reticent.data.contract import Contract
 from reticent.data.examples import Examples, Labels
+from reticent.data.images import read_idx_set
 from reticent.data.mapping import SiteMapping
 from reticent.data.scaling import Standardiser
 from reticent.data.split import held_out, held_out_rows
-from reticent.data.table import Cells, assemble, folds_of, persons_of, read_column
+from reticent.data.table import Cells, assemble, check_range, folds_of, persons_of, read_column
 from reticent.data.tables import load_table
 from reticent.errors import DataError, UsageError
 
@@ -84,9 +85,9 @@ def prepare(contract: Contract, source: Any, mapping: SiteMapping | None = None)
 
     Args:
       contract: What the study asks for.
-      source: A path (CSV, Parquet; for tensors `.npz` or a folder of idx files), a `pandas.DataFrame`, `Examples`, or
-        `(features, labels)` or `(features, labels, persons)` as arrays or tensors; or two of them under "train" and
-        "test", which then are the split.
+      source: A path (CSV, Parquet; for tensors `.npz` or a folder of idx files), a `pandas.DataFrame`, `Examples`, a
+        `TensorDataset`, or `(features, labels)` or `(features, labels, persons)` as arrays or tensors; or two of them
+        under "train" and "test", which then are the split. None: the data that the mapping names.
       mapping: How the site keeps the contract's columns; None if it keeps them as the contract says.
 
     Raises:
@@ -95,6 +96,7 @@ def prepare(contract: Contract, source: Any, mapping: SiteMapping | None = None)
       UsageError: If mapping or source do not fit the contract.
     """
     mapping = mapping or SiteMapping()
+    source = _located(source, mapping)
     if contract.kind == "table":
         extra = (contract.person, *((contract.split_column,) if contract.split_column else ()))
         mapping.check_names((*(column.name for column in contract.columns), *extra))
@@ -105,24 +107,46 @@ def prepare(contract: Contract, source: Any, mapping: SiteMapping | None = None)
                 f"the source has parts {', '.join(sorted(map(str, source))) or 'none'}",
                 hint='give one source, or two under "train" and "test"',
             )
-        train, test = (_read(contract, source[name], mapping, split=False) for name in ("train", "test"))
+        train, test = (_read(contract, source[name], mapping, part=name) for name in ("train", "test"))
         return _finished(contract, train, test, np.ones(len(train.rows), bool), np.ones(len(test.rows), bool))
-    part = _read(contract, source, mapping, split=True)
+    part = _read(contract, source, mapping, part="all")
     kept = part.held_out if part.held_out is not None else _hashed(contract, part)
     return _finished(contract, part, part, ~kept, kept)
 
 
-def _read(contract: Contract, source: Any, mapping: SiteMapping, *, split: bool) -> _Part:
+def _located(source: Any, mapping: SiteMapping) -> Any:
+    """Return the source; the mapping's own data if none was given, and both parts of a folder of images."""
+    source = mapping.data if source is None else source
+    if source is None:
+        raise UsageError(
+            "source-kind",
+            "there is no source, and the mapping names no data",
+            hint='give a source, or name the file in site.toml: data = "ward.csv"',
+        )
+    if isinstance(source, str | Path) and Path(source).is_dir():
+        return {part: read_idx_set(source, part) for part in ("train", "test")}
+    # A torch TensorDataset, known by its shape: this room does not import torch.
+    return getattr(source, "tensors", source)
+
+
+def _read(contract: Contract, source: Any, mapping: SiteMapping, *, part: str) -> _Part:
     """Return one source, checked and encoded."""
+    minimum = 0 if part == "test" else contract.minimum_rows
     if contract.kind == "table" and not isinstance(source, Examples):
         frame = _frame(contract, source, mapping)
-        _check_size(contract, len(frame))
-        part = _table(contract, frame, mapping, split=split)
+        _check_size(minimum, len(frame))
+        read = _table(contract, frame, mapping, split=part == "all")
     else:
         arrays = arrays_of(contract, source)
-        _check_size(contract, len(arrays.features))
-        part = _tensor(contract, arrays)
-    incomplete = ~np.isfinite(part.features.reshape(len(part.features), -1)).all(axis=1)
+        _check_size(minimum, len(arrays.features))
+        read = _tensor(contract, arrays)
+    _mind_gaps(contract, read)
+    return read
+
+
+def _mind_gaps(contract: Contract, part: _Part) -> None:
+    """Note rows that lack a value, and leave them out if the contract says so."""
+    incomplete = ~np.isfinite(part.features.reshape(len(part.features), contract.n_features)).all(axis=1)
     if incomplete.any():
         leave = contract.incomplete_rows == "leave-out"
         fate = "are left out" if leave else "will contribute nothing to training"
@@ -131,7 +155,6 @@ def _read(contract: Contract, source: Any, mapping: SiteMapping, *, split: bool)
         )
         if leave:
             part.keep(~incomplete)
-    return part
 
 
 def _frame(contract: Contract, source: Any, mapping: SiteMapping) -> pd.DataFrame:
@@ -161,19 +184,21 @@ def _frame(contract: Contract, source: Any, mapping: SiteMapping) -> pd.DataFram
     )
 
 
-def _check_size(contract: Contract, rows: int) -> None:
-    if rows == 0:
+def _check_size(minimum: int, rows: int) -> None:
+    if rows == 0 and minimum > 0:
         raise DataError("site-empty", "the site has no rows", hint="check the site's data, or leave the site out")
-    if rows < contract.minimum_rows:
+    if rows < minimum:
         raise DataError(
             "too-few-rows",
-            f"the site has {rows} rows and the contract asks for {contract.minimum_rows}",
+            f"the site has {rows} rows and the contract asks for {minimum}",
             hint="leave the site out, or agree on a smaller minimum_rows in the contract",
         )
 
 
 def _table(contract: Contract, frame: pd.DataFrame, mapping: SiteMapping, *, split: bool) -> _Part:
     read = {column.name: read_column(frame, column, mapping) for column in contract.columns}
+    for column in contract.columns:
+        check_range(column, read[column.name])
     target = read[contract.label].values
     features = assemble(contract, [(column, read[column.name].values) for column in contract.features])
     # A row without a label cannot be learned from; it is kept, as an incomplete row.
@@ -182,12 +207,19 @@ def _table(contract: Contract, frame: pd.DataFrame, mapping: SiteMapping, *, spl
     if not contract.classes:
         labels = np.nan_to_num(target).astype(np.float32)
     persons = None if contract.person == "row" else persons_of(frame, contract, mapping)
-    part = _Part(features, labels, persons, np.column_stack([cells.values for cells in read.values()]))
+    part = _Part(features, labels, persons, _content(read))
     if split and contract.split_column:
         part.held_out = folds_of(frame, contract, mapping)
     for name, cells in read.items():
         part.warnings.extend(_notes(name, cells, contract))
     return part
+
+
+def _content(read: dict[str, Cells]) -> NDArray[np.float64]:
+    """Return all cells side by side, equal values with equal bits: one NaN, and no negative zero."""
+    cells = np.column_stack([column.values for column in read.values()]) + 0.0
+    cells[np.isnan(cells)] = np.nan
+    return cells
 
 
 def _notes(name: str, cells: Cells, contract: Contract) -> list[str]:
@@ -224,11 +256,7 @@ def _hashed(contract: Contract, part: _Part) -> NDArray[np.bool_]:
         return np.zeros(len(part.rows), bool)
     if part.persons is not None:
         return held_out(part.persons, key=contract.split_key, fraction=contract.test_fraction)
-    if contract.classes:
-        content: NDArray[Any] = np.column_stack([part.content.reshape(len(part.content), -1), part.labels])
-    else:
-        content = part.content
-    return held_out_rows(content, key=contract.split_key, fraction=contract.test_fraction)
+    return held_out_rows(part.content, part.labels, key=contract.split_key, fraction=contract.test_fraction)
 
 
 def _finished(

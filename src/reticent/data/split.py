@@ -23,7 +23,7 @@ def held_out(persons: NDArray[Any], *, key: str, fraction: float) -> NDArray[np.
     return np.array(kept, dtype=bool)[place]
 
 
-def held_out_rows(rows: NDArray[Any], *, key: str, fraction: float) -> NDArray[np.bool_]:
+def held_out_rows(*parts: NDArray[Any], key: str, fraction: float) -> NDArray[np.bool_]:
     """Return which rows are kept for tests where each row is a person of its own, shape `(n,)`.
 
     The hash is of the row's content and of how many equal rows stand before it. A hash of the row's *number* would be
@@ -31,15 +31,15 @@ def held_out_rows(rows: NDArray[Any], *, key: str, fraction: float) -> NDArray[n
     are no neighbours.
 
     Args:
-      rows: Content of the rows, shape `(n, ...)`, of any fixed-size type.
+      *parts: What makes up the rows' content, each of shape `(n, ...)` and of a fixed-size type.
       key: Key of the hash, the same at all sites.
       fraction: Expected share of rows that are kept, in [0, 1).
     """
-    flat = np.ascontiguousarray(rows.reshape(len(rows), -1))
+    flat = [np.ascontiguousarray(part.reshape(len(part), -1)) for part in parts]
     seen: dict[bytes, int] = {}
     messages = []
-    for row in flat:
-        content = row.tobytes()
+    for row in zip(*flat, strict=True):
+        content = b"".join(part.tobytes() for part in row)
         copy = seen[content] = seen.get(content, 0) + 1
         messages.append(content + copy.to_bytes(8, "big"))
     return np.array(_below(messages, key=key, fraction=fraction), dtype=bool)

@@ -47,8 +47,10 @@ def find(frame: pd.DataFrame, name: str, mapping: SiteMapping) -> pd.Series:
         called = f"{name!r}" if theirs == name else f"{name!r} (here {theirs!r})"
         raise DataError(
             "column-missing",
-            f"column {called} is missing; the site has {_shortened([str(column) for column in frame.columns])}",
-            hint=f'name the site\'s own column in site.toml: columns.{name} = {{ column = "THEIR_NAME" }}',
+            # The site's names stay unsaid: in a file without a header line they are a record.
+            f"column {called} is missing among the site's {frame.shape[1]} columns",
+            hint=f'name the site\'s own column in site.toml: columns.{name} = {{ column = "THEIR_NAME" }}; '
+            "if the file has no header line, give csv.header there",
         )
     column = frame[theirs]
     if column.ndim > 1:
@@ -58,10 +60,6 @@ def find(frame: pd.DataFrame, name: str, mapping: SiteMapping) -> pd.Series:
             hint="rename or remove the duplicates",
         )
     return column
-
-
-def _shortened(names: list[str], *, most: int = 20) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def read_column(frame: pd.DataFrame, column: Column, mapping: SiteMapping) -> Cells:
@@ -80,14 +78,15 @@ def read_column(frame: pd.DataFrame, column: Column, mapping: SiteMapping) -> Ce
     if column.range is not None:
         low, high = column.range
         clipped = int(np.count_nonzero((values < low) | (values > high)))
-        _check_unit(column, clipped, len(values) - missing)
         values = np.clip(values, low, high)
     if missing and column.missing != "refuse":
         values = np.where(np.isnan(values), _fill(column), values)
     return Cells(values, missing, clipped)
 
 
-def _check_unit(column: Column, clipped: int, present: int) -> None:
+def check_range(column: Column, cells: Cells) -> None:
+    """Refuse a column that lies mostly outside its declared range: a wrong unit would ruin the model in silence."""
+    clipped, present = cells.clipped, len(cells.values) - cells.missing
     if 2 * clipped > present:
         raise DataError(
             "values-outside-range",
@@ -165,15 +164,17 @@ def persons_of(frame: pd.DataFrame, contract: Contract, mapping: SiteMapping) ->
     site = mapping.of(contract.person)
     texts = texts_of(find(frame, contract.person, mapping))
     names = np.array([*texts.dictionary.to_pylist(), ""], dtype=object)
-    persons: NDArray[Any] = names[texts.indices.fill_null(len(names) - 1).to_numpy(zero_copy_only=False)]
-    nobody = int(np.isin(persons, ["", *mapping.missing, *site.missing]).sum())
+    blank = np.isin(names.astype(str), ["", *mapping.missing, *site.missing])
+    places = texts.indices.fill_null(len(names) - 1).to_numpy(zero_copy_only=False)
+    nobody = int(np.count_nonzero(blank[places]))
     if nobody:
         # Such rows cannot be guarded as one person's: were they given numbers of their own, a person could count twice.
         raise DataError(
             "person-missing",
-            f"{nobody} of {len(persons)} rows name no person in column {contract.person!r}",
+            f"{nobody} of {len(places)} rows name no person in column {contract.person!r}",
             hint="fill in the person, or remove these rows from the site's data",
         )
+    persons: NDArray[Any] = names[places]
     return persons
 
 

@@ -49,11 +49,16 @@ def load_table(path: str | Path, csv: CsvFormat | None = None) -> pd.DataFrame:
     if twice:
         raise DataError(
             "column-duplicate",
-            f"{path} has column {twice[0]!r} {names.count(twice[0])} times",
-            hint="rename or remove the duplicates",
+            # By place, not by name: in a file without a header line the "names" are a record.
+            f"{path}: the columns {' and '.join(_places(names, twice[0]))} have the same name",
+            hint="rename or remove one; if the file has no header line, give csv.header in site.toml",
         )
     frame: pd.DataFrame = table.rename_columns(names).to_pandas()
     return frame
+
+
+def _places(names: list[str], name: str) -> list[str]:
+    return [str(number) for number, other in enumerate(names, start=1) if other == name]
 
 
 def _read(path: Path, reader: Any) -> Any:
