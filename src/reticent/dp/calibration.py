@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 
-from reticent.dp.accounting import epsilon as epsilon_of
-from reticent.dp.accounting import gaussian_epsilon
+from reticent.dp.accounting import COARSE, FINE, Term, bound, terms_of
+from reticent.dp.divergence import gaussian_delta
 from reticent.dp.events import Event, Gaussian, PoissonSampled, Repeated
 from reticent.dp.release import Relation
 from reticent.dp.target import require_delta, require_epsilon, require_relation
@@ -14,12 +15,23 @@ from reticent.errors import PolicyRefused, UsageError
 
 __all__ = ["gaussian_sigma", "noise_multiplier"]
 
+_LEAST, _MOST = 2.0**-6, 2.0**24
+_TOLERANCE = 1e-3
+
 
 def gaussian_sigma(*, sensitivity: float, epsilon: float, delta: float) -> float:
     """Return the smallest standard deviation that makes one Gaussian mechanism (epsilon, delta)-private.
 
-    Analytic calibration (Balle and Wang, ICML 2018), right for every epsilon; the textbook formula
-    sqrt(2 ln(1.25/delta)) / epsilon is proven below epsilon 1 only, and wrong from about 8 on.
+    Analytic calibration (Balle and Wang, ICML 2018), right for every epsilon. The textbook formula
+    sqrt(2 ln(1.25/delta)) / epsilon is proven below epsilon 1 only, and too small from about 8 on.
+
+    Args:
+      sensitivity: Largest L2 distance between the values of neighbouring data sets.
+      epsilon: Above 0.
+      delta: In (0, 1).
+
+    Returns:
+      The standard deviation, rounded up by less than 1e-9.
 
     Raises:
       UsageError: If an argument is out of range.
@@ -28,13 +40,15 @@ def gaussian_sigma(*, sensitivity: float, epsilon: float, delta: float) -> float
     require_delta(delta)
     if not 0 < sensitivity < math.inf:
         raise UsageError("invalid-sensitivity", f"sensitivity is {sensitivity}", hint="give a finite number above 0")
-    low, high = 1e-3, 1.0
-    while gaussian_epsilon(sigma=high, delta=delta) > epsilon:
+    low = high = 1.0
+    while gaussian_delta(epsilon, sigma=high) > delta:
         low, high = high, 2 * high
+    while gaussian_delta(epsilon, sigma=low) <= delta:
+        low, high = low / 2, low
     while high / low > 1 + 1e-10:
         middle = math.sqrt(low * high)
-        low, high = (low, middle) if gaussian_epsilon(sigma=middle, delta=delta) <= epsilon else (middle, high)
-    return high * sensitivity
+        low, high = (low, middle) if gaussian_delta(epsilon, sigma=middle) <= delta else (middle, high)
+    return high * sensitivity * (1 + 1e-10)
 
 
 def noise_multiplier(
@@ -46,31 +60,97 @@ def noise_multiplier(
     relation: Relation,
     also: Iterable[Event] = (),
 ) -> float:
-    """Return the smallest noise multiplier, to 1e-3, with which `steps` sampled Gaussians stay within the target.
+    """Return the noise multiplier with which `steps` Poisson sampled Gaussians stay within the target.
+
+    Args:
+      epsilon: Target, never exceeded according to `reticent.dp.epsilon`.
+      delta: In (0, 1).
+      sampling_probability: Above 0 and at most 1.
+      steps: Number of sampled Gaussians, 1 or larger.
+      relation: The neighbouring relation.
+      also: Other events on the same data, inside the same target.
+
+    Returns:
+      The smallest one, to a relative 1e-3.
 
     Raises:
       UsageError: If an argument is out of range.
-      PolicyRefused: If the events in `also` alone exceed the target.
+      PolicyRefused: If no noise suffices, because the events in `also` use up the target.
     """
     require_epsilon(epsilon)
     require_delta(delta)
     require_relation(relation)
-    others = tuple(also)
+    if steps < 1:
+        raise UsageError("invalid-count", f"steps is {steps}", hint="give the number of steps, 1 or larger")
+    PoissonSampled(sampling_probability, Gaussian(1.0))  # refuses a probability out of range
+    return _calibrate(float(epsilon), float(delta), float(sampling_probability), int(steps), relation, terms_of(also))
 
-    def spent(multiplier: float) -> float:
-        step = PoissonSampled(sampling_probability, Gaussian(multiplier))
-        return epsilon_of((Repeated(step, steps), *others), delta=delta, relation=relation)
 
-    if others and epsilon_of(others, delta=delta, relation=relation) >= epsilon:
+@lru_cache(maxsize=256)
+def _calibrate(
+    target: float, delta: float, probability: float, steps: int, relation: Relation, also: tuple[Term, ...]
+) -> float:
+    def spent(multiplier: float, points: int) -> float:
+        step = terms_of(Repeated(PoissonSampled(probability, Gaussian(multiplier)), steps))
+        return bound(_merged(step + also), delta, relation, points)
+
+    low, high = _bracket(lambda multiplier: spent(multiplier, COARSE), target)
+    if math.isinf(high):
         raise PolicyRefused(
             "target-unreachable",
-            f"the other events alone reach epsilon {epsilon:g} at delta {delta:g}",
+            f"no noise keeps epsilon at or below {target:g} at delta {delta:g}: the other events alone reach "
+            f"{bound(also, delta, relation, FINE):.4g}",
             hint="give the other releases more noise, or raise the target",
         )
-    low, high = 0.1, 1.0
-    while spent(high) > epsilon:
+    return _certify(lambda multiplier: spent(multiplier, FINE), target, high, _slope(spent, low, high))
+
+
+def _merged(terms: tuple[Term, ...]) -> tuple[Term, ...]:
+    counts: dict[tuple[float, float], int] = {}
+    for multiplier, probability, count in terms:
+        counts[multiplier, probability] = counts.get((multiplier, probability), 0) + count
+    return tuple(sorted((z, q, count) for (z, q), count in counts.items()))
+
+
+def _bracket(spent: Callable[[float], float], target: float) -> tuple[float, float]:
+    """Return (low, high), 1e-3 apart: on the coarse grid, high meets the target and low does not."""
+    low = high = 1.0
+    while spent(high) > target:
         low, high = high, 2 * high
-    while high / low > 1 + 1e-3:
+        if high > _MOST:
+            return low, math.inf
+    while low == high or (spent(low) <= target and low > _LEAST):
+        low, high = low / 2, low
+    while high / low > 1 + _TOLERANCE:
         middle = math.sqrt(low * high)
-        low, high = (low, middle) if spent(middle) <= epsilon else (middle, high)
+        low, high = (low, middle) if spent(middle) <= target else (middle, high)
+    return low, high
+
+
+def _slope(spent: Callable[[float, int], float], low: float, high: float) -> float:
+    """Return by how many per cent epsilon falls when the multiplier grows by one; between 1/4 and 4."""
+    above, below = spent(low / 1.02, COARSE), spent(high * 1.02, COARSE)
+    if not 0 < below < above < math.inf:
+        return 1.0
+    return min(4.0, max(0.25, math.log(above / below) / math.log(high * 1.02 / (low / 1.02))))
+
+
+def _certify(spent: Callable[[float], float], target: float, start: float, slope: float) -> float:
+    """Return a multiplier that meets the target on the fine grid, and less than 1e-3 above one that does not."""
+    low, high, multiplier = 0.0, math.inf, start
+    for _ in range(40):
+        reached = spent(multiplier)
+        if reached <= target:
+            high = multiplier
+        else:
+            low = multiplier
+        if high <= low * (1 + _TOLERANCE) or high <= _LEAST:
+            break
+        # Aim a little above the target's multiplier, then a little below: two hits bracket it.
+        aim = (
+            multiplier * (max(reached, 0.5 * target) / target) ** (1 / slope) if reached < math.inf else 2 * multiplier
+        )
+        multiplier = aim * (1 + 0.3 * _TOLERANCE) if math.isinf(high) else aim * (1 - 0.3 * _TOLERANCE)
+        if not low < multiplier < high:
+            multiplier = 1.05 * low if math.isinf(high) else (high / 1.05 if low == 0 else math.sqrt(low * high))
     return high

@@ -14,8 +14,7 @@ which `reticent.dp.epsilon` charges.
 
 from __future__ import annotations
 
-import math
-from typing import Any
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,32 +95,61 @@ def _fast(bits: NDArray[np.uint64], scale: float) -> tuple[NDArray[np.int64], ND
     return nearest.astype(np.int64), ambiguous
 
 
+class _Uniform:
+    """A uniform real in [0, 1/2) of which only as many bits are read as its comparisons need."""
+
+    def __init__(self, bits: int, keystream: Keystream) -> None:
+        self._bits, self._read, self._keystream = bits, 64, keystream
+
+    def exceeds_tail(self, boundary: Fraction) -> bool:
+        """Return whether it is larger than P(N(0, 1) > boundary), for boundary > 0."""
+        from mpmath import mp
+
+        while True:
+            with mp.workprec(self._read + 96):
+                # Every operation is good to the working precision, so the error of `tail` is far below the margin.
+                ratio = mp.mpf(boundary.numerator) / boundary.denominator
+                tail = mp.ldexp(mp.erfc(ratio / mp.sqrt(2)), self._read - 1)
+                margin = mp.mpf(2) ** -30
+                if self._bits >= tail + margin:
+                    return True
+                if self._bits + 1 <= tail - margin:
+                    return False
+            if self._read >= _MAX_BITS:
+                return bool(self._bits >= tail)
+            self._extend()
+
+    def _extend(self) -> None:
+        self._bits = (self._bits << 64) | int(self._keystream.words(1)[0])
+        self._read += 64
+
+
 def _exact(bits: int, scale: float, keystream: Keystream) -> int:
-    """Return round(|X|) for U in [bits, bits + 1) / 2^64, reading more bits only while that is undecided."""
-    from mpmath import mp
+    """Return round(|X|) for U in [bits, bits + 1) / 2^64 by comparisons with exact probabilities only.
 
-    read = 64
-    while True:
-        with mp.workprec(read + 96):
-            least = _round_upper_quantile(mp.mpf(bits + 1) / mp.mpf(2) ** read, scale, mp)
-            most = _round_upper_quantile(mp.mpf(bits) / mp.mpf(2) ** read, scale, mp) if bits else None
-        if least == most or read >= _MAX_BITS:
-            return least
-        bits = (bits << 64) | int(keystream.words(1)[0])
-        read += 64
+    The result is the least n >= 0 with |X| < n + 1/2. The floating-point guess only says where to begin.
+    """
+    uniform = _Uniform(bits, keystream)
+    exact_scale = Fraction(scale)
+
+    def reaches(n: int) -> bool:
+        return uniform.exceeds_tail((n + Fraction(1, 2)) / exact_scale)
+
+    high = _guess(bits, scale)
+    low, step = -1, 1
+    while not reaches(high):
+        low, high, step = high, high + step, 2 * step
+    step = 1
+    while high - step > low and reaches(high - step):
+        high, step = high - step, 2 * step
+    low = max(low, high - step)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if reaches(middle) else (middle, high)
+    return high
 
 
-def _round_upper_quantile(probability: Any, scale: float, mp: Any) -> int:
-    """Return round(x * scale) for the x >= 0 with P(N(0,1) > x) = probability, in the working precision."""
-    root = mp.sqrt(2)
-    sought = mp.log(probability)
-    start = mp.sqrt(mp.mpf(2) * max(-sought - mp.log(2), mp.mpf(0)))
-    x = start
-    for _ in range(200):
-        tail = mp.erfc(x / root) / 2
-        # Newton on the logarithm of the tail, which is concave: it converges from either side.
-        step = (mp.log(tail) - sought) * tail * mp.sqrt(2 * mp.pi) * mp.exp(x * x / 2)
-        x += step
-        if abs(step) < mp.mpf(2) ** (-mp.prec + 24):
-            break
-    return int(mp.floor(x * scale + mp.mpf("0.5")))
+def _guess(bits: int, scale: float) -> int:
+    from scipy.special import ndtri
+
+    return round(-float(ndtri((bits + 0.5) * 2.0**-64)) * scale)
