@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 from cryptography.hazmat.primitives import hashes
@@ -87,7 +87,7 @@ class Keystream:
         """Return a stream that nobody else has: its key is entropy of the operating system."""
         return cls(secret(KEY_BYTES))
 
-    def fill(self, out: NDArray[np.uint8] | NDArray[np.uint32] | NDArray[np.uint64]) -> None:
+    def fill(self, out: NDArray[np.unsignedinteger[Any]]) -> None:
         """Overwrite `out` (C-contiguous) with the next bytes of the stream.
 
         Words are little-endian on every machine. This is the fast way: about 9 GB/s for arrays that fit the cache.

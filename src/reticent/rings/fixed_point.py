@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 
 from reticent.errors import DataError, IdentityError, UsageError
 
-__all__ = ["FixedPoint"]
+__all__ = ["FixedPoint", "Words"]
+
+Words = NDArray[np.unsignedinteger[Any]]
+"""Ring elements, held in 32- or 64-bit words."""
 
 _EXACT = 2**53  # integers up to here are exact as float64, so that decoding adds no error
 
@@ -65,9 +68,9 @@ class FixedPoint:
         object.__setattr__(self, "ring_bits", (2 * self.terms * round(self.bound / self.precision)).bit_length())
 
     @property
-    def word(self) -> type[np.uint32] | type[np.uint64]:
+    def word(self) -> np.dtype[np.unsignedinteger[Any]]:
         """The numpy type in which arithmetic modulo 2^ring_bits is done: 32 bits where they suffice, for speed."""
-        return np.uint32 if self.ring_bits <= 32 else np.uint64
+        return np.dtype(np.uint32 if self.ring_bits <= 32 else np.uint64)
 
     def encode(self, x: NDArray[np.floating[Any]]) -> NDArray[np.uint64]:
         """Return `x` as ring elements, same shape.
@@ -91,7 +94,7 @@ class FixedPoint:
             )
         return np.rint(values / self.precision).astype(np.int64).astype(np.uint64) & self._mask
 
-    def decode(self, words: NDArray[np.uint64] | NDArray[np.uint32]) -> NDArray[np.float64]:
+    def decode(self, words: Words) -> NDArray[np.float64]:
         """Return the numbers that `words` (encoded numbers, summed modulo 2^ring_bits) stand for, same shape."""
         spare = np.uint64(64 - self.ring_bits)
         # Shifting up and down again copies the sign bit of the ring into the upper bits.
@@ -102,7 +105,7 @@ class FixedPoint:
         """Return how many bytes `pack` needs for `length` words."""
         return -(-length // 8) * self.ring_bits
 
-    def pack(self, words: NDArray[np.uint64] | NDArray[np.uint32]) -> bytes:
+    def pack(self, words: Words) -> bytes:
         """Return `words` (1-d, below 2^ring_bits) in `ring_bits` bits each, filled up to a multiple of 8 words.
 
         Word j * m + k (m = ceil(n / 8)) fills bits j * b to (j + 1) * b - 1 of column k; the bytes are written byte by
