@@ -167,7 +167,7 @@ def _composed_reach(multiplier: float, probability: float, count: int, direction
     step = (high - low) / 1000
     if step > 100:
         return math.inf
-    losses = low + step * np.arange(1002)
+    losses = low + step * np.arange(1002, dtype=np.float64)
     deltas = sampled_delta(losses, sigma=multiplier, probability=probability, direction=direction)
     falls = np.diff(deltas)
     masses = np.maximum((falls[1:] - math.exp(step) * falls[:-1]) / math.expm1(step), 0.0)
@@ -201,7 +201,7 @@ def _pmf(multiplier: float, probability: float, direction: Direction, grid: floa
 
     low, high = loss_range(sigma=multiplier, probability=probability, direction=direction)
     first, last = math.floor(low / grid), math.ceil(high / grid)
-    losses = np.arange(first, last + 1) * grid
+    losses = np.arange(first, last + 1, dtype=np.float64) * grid
     deltas = sampled_delta(losses, sigma=multiplier, probability=probability, direction=direction)
     deltas = np.minimum.accumulate(deltas)
     falls = np.diff(deltas)

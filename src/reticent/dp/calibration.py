@@ -10,7 +10,7 @@ from reticent.dp.accounting import COARSE, FINE, Term, bound, terms_of
 from reticent.dp.divergence import gaussian_delta
 from reticent.dp.events import Event, Gaussian, PoissonSampled, Repeated
 from reticent.dp.release import Relation
-from reticent.dp.target import require_delta, require_epsilon, require_relation
+from reticent.dp.target import Target, require_delta, require_epsilon, require_relation
 from reticent.errors import PolicyRefused, UsageError
 
 __all__ = ["gaussian_sigma", "noise_multiplier"]
@@ -77,32 +77,32 @@ def noise_multiplier(
       UsageError: If an argument is out of range.
       PolicyRefused: If no noise suffices, because the events in `also` use up the target.
     """
-    require_epsilon(epsilon)
-    require_delta(delta)
     require_relation(relation)
+    target = Target(epsilon=float(epsilon), delta=float(delta))
     if steps < 1:
         raise UsageError("invalid-count", f"steps is {steps}", hint="give the number of steps, 1 or larger")
     PoissonSampled(sampling_probability, Gaussian(1.0))  # refuses a probability out of range
-    return _calibrate(float(epsilon), float(delta), float(sampling_probability), int(steps), relation, terms_of(also))
+    return _calibrate(target, float(sampling_probability), int(steps), relation, terms_of(also))
 
 
 @lru_cache(maxsize=256)
-def _calibrate(
-    target: float, delta: float, probability: float, steps: int, relation: Relation, also: tuple[Term, ...]
-) -> float:
+def _calibrate(target: Target, probability: float, steps: int, relation: Relation, also: tuple[Term, ...]) -> float:
     def spent(multiplier: float, points: int) -> float:
         step = terms_of(Repeated(PoissonSampled(probability, Gaussian(multiplier)), steps))
-        return bound(_merged(step + also), delta, relation, points)
+        return bound(_merged(step + also), target.delta, relation, points)
 
-    low, high = _bracket(lambda multiplier: spent(multiplier, COARSE), target)
+    low, high = _bracket(lambda multiplier: spent(multiplier, COARSE), target.epsilon)
+    if math.isinf(high):  # the coarse grid may miss what little `also` has left
+        low, high = _bracket(lambda multiplier: spent(multiplier, FINE), target.epsilon)
     if math.isinf(high):
+        alone = bound(also, target.delta, relation, FINE)
         raise PolicyRefused(
             "target-unreachable",
-            f"no noise keeps epsilon at or below {target:g} at delta {delta:g}: the other events alone reach "
-            f"{bound(also, delta, relation, FINE):.4g}",
+            f"no noise keeps epsilon at or below {target.epsilon:g} at delta {target.delta:g}: "
+            f"the other events alone reach {alone:.4g}",
             hint="give the other releases more noise, or raise the target",
         )
-    return _certify(lambda multiplier: spent(multiplier, FINE), target, high, _slope(spent, low, high))
+    return _certify(lambda multiplier: spent(multiplier, FINE), target.epsilon, high, _slope(spent, low, high))
 
 
 def _merged(terms: tuple[Term, ...]) -> tuple[Term, ...]:

@@ -1,9 +1,12 @@
 """Hockey-stick divergences of the Gaussian mechanism, in closed form and vectorised.
 
-A mechanism is (epsilon, delta)-private iff the divergence `sup_S P(S) - e^epsilon * Q(S)` of every neighbouring pair is
-at most delta. For one Gaussian that is known exactly (Balle and Wang, ICML 2018, theorem 8); for the Poisson sampled one
-it follows by writing the mixture's excess as a multiple of the unsampled one (Zhu, Dong, Wang, AISTATS 2022).
-All noise multipliers refer to the norm of one unit's contribution.
+A mechanism is (epsilon, delta)-private iff the divergence `sup_S P(S) - e^epsilon * Q(S)` of every neighbouring pair
+is at most delta. For one Gaussian that is known exactly (Balle and Wang, ICML 2018, theorem 8); for the Poisson
+sampled one it follows by writing the excess of the mixture as a multiple of the unsampled one (Zhu, Dong, Wang,
+AISTATS 2022). All noise multipliers refer to the norm of one unit's contribution.
+
+Under replace-one the worst pair is taken to be two contributions at opposite points, as dp_accounting takes it; a
+test confirms by integration that no other angle does worse.
 """
 
 from __future__ import annotations
@@ -103,7 +106,7 @@ def _replaced_delta(epsilon: NDArray[np.float64], *, sigma: float, probability: 
     growth = np.exp(np.minimum(epsilon + log_ndtr((x - 1) / sigma), 0.0))
     middle = ndtr(x / sigma) - np.exp(np.minimum(epsilon + log_ndtr(x / sigma), 700.0))
     out = (1 - probability) * middle + probability * (ndtr((x + 1) / sigma) - growth)
-    return np.clip(out, 0.0, 1.0)
+    return np.asarray(np.clip(out, 0.0, 1.0), dtype=np.float64)
 
 
 def loss_range(*, sigma: float, probability: float, direction: Direction) -> tuple[float, float]:

@@ -65,5 +65,5 @@ def _require(max_grad_norm: float, parameters: int) -> None:
         )
     if parameters < 1:
         raise UsageError(
-            "invalid-parameters", f"parameters is {parameters}", hint="give the number of coordinates, 1 or larger"
+            "invalid-dimension", f"parameters is {parameters}", hint="give the number of coordinates, 1 or larger"
         )
