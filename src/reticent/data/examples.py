@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,7 +83,7 @@ class Examples:
     @property
     def complete(self) -> NDArray[np.bool_]:
         """Which rows hold finite features only, shape `(n,)`."""
-        flat = self.features.reshape(len(self), -1)
+        flat = self.features.reshape(len(self), math.prod(self.features.shape[1:]))
         finite: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(flat), axis=1)
         return finite
 

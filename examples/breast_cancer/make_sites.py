@@ -1,0 +1,28 @@
+"""Deal the records of scikit-learn's breast cancer set out to four hospitals of very different size."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from sklearn.datasets import load_breast_cancer
+
+from reticent.data import partition
+
+SIZES = {"north": 257, "south": 170, "east": 100, "west": 42}
+
+
+def make_sites(folder: Path) -> None:
+    """Write one CSV for each hospital into `folder`."""
+    bunch = load_breast_cancer(as_frame=True)
+    frame = bunch.data.loc[:, [name for name in bunch.data.columns if name.startswith("mean ")]]
+    frame.columns = [name.removeprefix("mean ").replace(" ", "_") for name in frame.columns]
+    frame["diagnosis"] = [bunch.target_names[label] for label in bunch.target]
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = partition.uneven(len(frame), list(SIZES.values()), seed=7)
+    for site, rows in zip(SIZES, parts.values() if isinstance(parts, dict) else parts, strict=True):
+        frame.iloc[rows].to_csv(folder / f"{site}.csv", index=False)
+
+
+if __name__ == "__main__":
+    make_sites(Path(sys.argv[1]))

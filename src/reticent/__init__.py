@@ -1,0 +1,45 @@
+"""reticent: organisations that may not show each other their data learn from it together, under one stated guarantee.
+
+    import reticent
+    plan = reticent.plan("study.toml")
+    print(plan.guarantee.sentence(), plan.who_sees_what())
+    result = reticent.run(plan)
+
+The techniques are packages of their own, usable alone: `reticent.dp`, `reticent.training`, `reticent.federated`,
+`reticent.secagg`, `reticent.ledger`. Names here are imported when they are first used; importing `reticent` loads
+neither torch nor pandas.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__all__ = ["BoundPlan", "Plan", "ReticentError", "Result", "data", "dp", "federated", "ledger", "plan", "resume", "run", "secagg", "training"]
+
+_WHERE = {
+    "BoundPlan": "reticent.api",
+    "Plan": "reticent.study",
+    "Result": "reticent.api",
+    "ReticentError": "reticent.errors",
+    "plan": "reticent.api",
+    "resume": "reticent.api",
+    "run": "reticent.api",
+}
+_PACKAGES = ("data", "dp", "federated", "ledger", "secagg", "training")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        return getattr(importlib.import_module(_WHERE[name]), name)
+    if name in _PACKAGES:
+        return importlib.import_module(f"reticent.{name}")
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("reticent")
+    raise AttributeError(f"module 'reticent' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

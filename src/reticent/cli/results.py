@@ -1,0 +1,113 @@
+"""report, verify, predict, export."""
+
+from __future__ import annotations
+
+import sys
+import webbrowser
+from pathlib import Path
+from typing import Any, cast
+
+from reticent.cli.output import Format, emit, say
+from reticent.errors import PolicyRefused
+
+__all__ = ["export", "predict", "report", "summary", "verify", "write_reports"]
+
+
+def _facts(folder: Path) -> Any:
+    from reticent.report import gather
+
+    return gather(folder, *_ledgers(folder))
+
+
+def _ledgers(folder: Path) -> list[Any]:
+    """Open the ledgers of a run's sites, each once."""
+    from reticent.ledger import Ledger
+    from reticent.runs import RunFolder, ledger_urls
+
+    return [Ledger(url) for url in ledger_urls(RunFolder.open(folder))]
+
+
+def write_reports(folder: Path) -> Any:
+    """Write the page and the statement of a run beside it, and return the facts."""
+    from reticent.report import write_page, write_statement
+
+    facts = _facts(folder)
+    write_page(facts, folder / "report.html")
+    write_statement(facts, folder / "report.json")
+    return facts
+
+
+def summary(facts: Any, folder: Path) -> str:
+    """Return what a run ends with: the promise, the released figures, the baselines, and where the page is."""
+    promise = facts.promise.sentence if facts.promise else f"No promise of privacy: {facts.why_no_promise}"
+    lines = [f"run {facts.run.status}: {facts.run.rounds_done} of {facts.run.rounds_planned} rounds", "", promise]
+    utility = facts.utility
+    if utility.evaluations and utility.evaluations[-1].accuracy is not None:
+        noised = ", noised and paid for" if utility.noised else ""
+        lines += ["", f"released accuracy after round {utility.evaluations[-1].round}: "
+                  f"{utility.evaluations[-1].accuracy:.3f}{noised}"]
+    if utility.baselines:
+        width = max(len(row.name) for row in utility.baselines)
+        lines += ["", f"{utility.metric} (public data, exact, not part of the promise):"]
+        for row in utility.baselines:
+            spread = f" +- {row.spread:.3f} over {row.seeds} seeds" if row.spread is not None else ""
+            lines.append(f"  {row.name:{width}}  {row.value:.3f}{spread}")
+    return "\n".join([*lines, "", f"report: {folder / 'report.html'}"])
+
+
+def report(folder: Path, law: str | None, open_page: bool, chosen: Format) -> None:
+    """Write the report of a run, or the review for one law."""
+    from reticent.report import Regulation, review
+
+    facts = write_reports(folder)
+    page = folder / "report.html"
+    if law is not None:
+        text = review(facts, cast(Regulation, law))
+        page = folder / f"review-{law}.html"
+        page.write_text(text, encoding="utf-8")
+    emit(chosen, text=f"wrote {page}", data={"page": str(page), "facts": facts.model_dump(mode="json")})
+    if open_page:
+        webbrowser.open(page.resolve().as_uri())
+
+
+def verify(folder: Path, chosen: Format) -> None:
+    """Print every check; a failed one is an error of exit status 3."""
+    from reticent.report import verify as check_run
+
+    checks = check_run(folder, *_ledgers(folder))
+    text = "\n".join(f"{check.result:12} {check.name}: {check.words}" for check in checks)
+    data = [{"name": check.name, "result": check.result, "words": check.words} for check in checks]
+    emit(chosen, text=text, data=data)
+    failed = [check.name for check in checks if check.result == "failed"]
+    if failed:
+        raise PolicyRefused(
+            "verification-failed",
+            f"{len(failed)} of {len(checks)} checks failed: {', '.join(failed)}",
+            hint="compare with the signed page; do not use the model before the difference is explained",
+        )
+
+
+def predict(bundle: Path, table: Path, output: Path | None, code: Path | None) -> None:
+    """Write predictions for the rows of a table."""
+    from reticent.runs import Bundle, RunFolder
+    from reticent.runs import predict as apply
+
+    opened = Bundle.open(bundle)
+    base = code or (RunFolder.open(bundle).base if (bundle / "run.json").exists() else Path.cwd())
+    frame = apply(opened, table, base=base)
+    if output is None:
+        frame.to_csv(sys.stdout, index=False)
+    else:
+        frame.to_csv(output, index=False)
+        say(f"wrote {len(frame)} predictions to {output}")
+
+
+def export(folder: Path, target: Path) -> None:
+    """Write a bundle of a finished run."""
+    from reticent.report import model_card
+    from reticent.runs import Bundle
+    from reticent.runs import export as write_bundle
+
+    hashes = write_bundle(Bundle.open(folder), target, card=model_card(_facts(folder)))
+    for name, digest in hashes.items():
+        say(f"{digest}  {target / name}")

@@ -1,0 +1,111 @@
+"""Codes of `reticent.runs`, `reticent.engines`, `reticent.api` and the command line."""
+
+from __future__ import annotations
+
+__all__ = ["EXPLANATIONS"]
+
+EXPLANATIONS: dict[str, str] = {
+    "bad-override": "An option --set is not of the form section.key=value. Write for example --set learning.rounds=10.",
+    "baselines-need-public-data": (
+        "Exact baselines disclose figures about the records that the plan protects. They are computed only where the "
+        "study says data.public = true, which is for records that are published anyway."
+    ),
+    "cannot-write": (
+        "A file of the run could not be written. What had been written before is complete. Check owner and permissions "
+        "of the folder, then `reticent resume`."
+    ),
+    "disk-full": (
+        "The disk is full. Files are replaced as a whole, so the last checkpoint, the journals and the ledger are intact. "
+        "Free space, then `reticent resume` the run folder."
+    ),
+    "doctor-found-faults": (
+        "`reticent doctor` found something that a run needs and this machine lacks. Each line marked FAILED says what."
+    ),
+    "folder-not-empty": "`reticent new` writes into a new folder only, so that it can never overwrite your work.",
+    "model-changed": (
+        "The source file of the study's model is not the one whose hash the plan pins. Sites approve a plan, and code "
+        "that changed afterwards was approved by nobody. Restore the file, or plan again."
+    ),
+    "model-not-found": (
+        "The module or function named by model.factory cannot be imported. Code does not travel: put the module beside "
+        "the study file, or install the package that holds it at every site."
+    ),
+    "model-of-another-plan": (
+        "The model file says that it was written under another plan than the one beside it. Files of different runs were "
+        "mixed, or one was changed. `reticent verify` on the original run folder says which."
+    ),
+    "model-unreadable": "The model file is damaged or not a safetensors file. Copy or export it again.",
+    "no-model-here": (
+        "The folder holds no finished model. Give a finished run folder or an exported bundle; `reticent resume` finishes "
+        "a run that was stopped."
+    ),
+    "no-run-here": (
+        "The folder is not a run folder, or its making was interrupted before anything was asked of a site. Give the "
+        "folder that `reticent run` named, or run again: nothing was spent."
+    ),
+    "no-spare-execution": (
+        "A round was begun and paid for, and a crash or an absence makes a repetition necessary. A repetition draws a "
+        "fresh sample and fresh noise and must be paid for, and the plan holds no spare execution. The model of the last "
+        "checkpoint can be used. Plan with privacy.spare_executions = 1 or more to survive a crash."
+    ),
+    "nothing-reserved": (
+        "A site was asked for a release under a plan that claims no privacy, or before its budget was reserved. It "
+        "answers nothing. Run the plan that the site approved."
+    ),
+    "nothing-to-plan": "reticent.plan needs a study file, or a model and sites.",
+    "objects-not-stored": (
+        "The run was made from Python objects (a model function, frames). Code and data are never stored in a run folder, "
+        "so `resume` must be given the same plan and data again."
+    ),
+    "objects-stay-here": (
+        "Python objects cannot be handed to processes of their own without pickle, which reticent never uses. Name the "
+        "model and the data in a study file."
+    ),
+    "over-site-limit": (
+        "The plan would spend more at a site than the site's own file allows (max_epsilon). The site's file always wins. "
+        "Lower the target, or ask the site."
+    ),
+    "plan-differs": (
+        "Two parties, or a run and its resumption, hold different plans. Budget was reserved and approval given for one "
+        "plan only. Make the plan again from the same study file with the same version."
+    ),
+    "population-differs": (
+        "The study would charge another population, or another version of the data, than the site declares in its own "
+        "file. Budgets belong to people, so the two must agree word for word."
+    ),
+    "purpose-not-allowed": (
+        "The site's own file lists the purposes that it takes part in, and the study's is not among them."
+    ),
+    "request-changed": (
+        "A site was asked a question under a name that it has answered before, in other words. Answering both would be "
+        "two releases for the price of one. Only a new attempt may ask something new."
+    ),
+    "run-locked": (
+        "Another process is running this study in the same folder. Two runs at once would ask the same people twice. "
+        "Wait for it to end; the lock dies with its process."
+    ),
+    "site-failed": (
+        "A site could not answer during a run. The reason may depend on its records, so it stays at the site: look into "
+        "refusals.jsonl in the site's own folder."
+    ),
+    "site-without-data": (
+        "The study names no data for a site on this machine. Add `file` or `site` to its section, or hand the rows to "
+        "reticent.run."
+    ),
+    "target-not-empty": "`reticent export` writes into a new folder only, so that files of two runs cannot mix.",
+    "too-few-site-names": (
+        "`reticent new` writes a study with secure aggregation, which needs at least three sites: from the sum of two, "
+        "each could compute the other's part."
+    ),
+    "unknown-code": "There is no error code of this name. `reticent help` lists all of them.",
+    "unknown-engine": 'The engine is "local" (all sites in this process) or "processes" (one process for each site).',
+    "unknown-site": "Data or a setting were given for a site that the study does not have. Use the names under [sites].",
+    "verification-failed": (
+        "At least one check of `reticent verify` failed: a file, the ledger or the promise is not what was recorded. "
+        "Compare with the signed page, and do not use the model before the difference is explained."
+    ),
+    "wrong-sender": (
+        "A message is signed, but not by the party that should have sent it, or belongs to another run or request. It is "
+        "not answered and not used."
+    ),
+}

@@ -1,0 +1,38 @@
+"""The host of a run: binds a plan to roles, and makes charges, replies and checkpoints durable."""
+
+from __future__ import annotations
+
+from reticent.runs.baselines import baselines
+from reticent.runs.binding import Binding, Source, sources_of
+from reticent.runs import durable
+from reticent.runs.coordinator import coordinate
+from reticent.runs.events import MILESTONES, Event, Observer
+from reticent.runs.factory import find_factory, probe
+from reticent.runs.folder import RunFolder
+from reticent.runs.hosting import ledger_urls, make_host, open_host
+from reticent.runs.model import Bundle, export, load_model, predict, save_model
+from reticent.runs.site import SiteHost
+
+__all__ = [
+    "MILESTONES",
+    "Binding",
+    "Bundle",
+    "Event",
+    "Observer",
+    "RunFolder",
+    "SiteHost",
+    "Source",
+    "baselines",
+    "coordinate",
+    "durable",
+    "export",
+    "find_factory",
+    "ledger_urls",
+    "load_model",
+    "make_host",
+    "open_host",
+    "predict",
+    "probe",
+    "save_model",
+    "sources_of",
+]

@@ -1,0 +1,132 @@
+"""What the plan's model is worth: each site alone, pooled, federated without and with privacy, over several seeds.
+
+Exact figures about data are releases. They are computed only where the study declares its data public, as on a
+laptop with published records; a federation over protected records has no pooled baseline, and none is made up.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from reticent.data import Examples, Prepared
+from reticent.errors import PolicyRefused
+from reticent.federated import LocalTraining, simulate
+from reticent.runs.binding import Binding
+from reticent.study import Plan
+
+__all__ = ["baselines"]
+
+
+def baselines(binding: Binding, prepared: Mapping[str, Prepared], *, seeds: int) -> dict[str, Any]:
+    """Return accuracy on all sites' held-out rows together, as mean and standard deviation over `seeds`.
+
+    Every arm takes as many optimiser steps as the plan gives a site in the whole run.
+
+    Raises:
+      PolicyRefused: If the study does not declare its data public.
+    """
+    plan = binding.plan
+    if not plan.public_data:
+        raise PolicyRefused(
+            "baselines-need-public-data",
+            "data.public is false: exact baselines would disclose what the plan protects",
+            hint="compare on public or synthetic records; set data.public = true only if the records are published",
+        )
+    test = _join([part.test for part in prepared.values()])
+    runs: dict[str, list[float]] = {}
+    for seed in range(seeds):
+        for name, part in prepared.items():
+            alone = _fit(binding, part.train, name, seed)
+            runs.setdefault(f"{name} alone", []).append(_accuracy(binding, alone, test))
+        pooled = _fit(binding, _join([part.train for part in prepared.values()]), plan.sites[0].name, seed)
+        runs.setdefault("pooled, no privacy", []).append(_accuracy(binding, pooled, test))
+        for label, private in (("federated, no privacy", False), ("federated, as planned", True)):
+            if private and plan.privacy is None:
+                continue
+            model = _federated(binding, prepared, seed, private=private)
+            runs.setdefault(label, []).append(_accuracy(binding, model, test))
+    rows = [
+        {
+            "name": name,
+            "accuracy": statistics.fmean(values),
+            "spread": statistics.stdev(values) if len(values) > 1 else None,
+            "seeds": len(values),
+        }
+        for name, values in runs.items()
+    ]
+    return {"metric": "accuracy on the held-out rows of all sites", "rows": rows}
+
+
+def _join(parts: list[Examples]) -> Examples:
+    offset = np.cumsum([0, *(part.n_units for part in parts)])
+    return Examples(
+        features=np.concatenate([part.features for part in parts]),
+        labels=np.concatenate([part.labels for part in parts]),
+        units=np.concatenate([part.units + start for part, start in zip(parts, offset, strict=False)]),
+    )
+
+
+def _steps(plan: Plan, rows: int) -> int:
+    """Return the optimiser steps that a site takes in the whole run."""
+    site = plan.sites[0]
+    per_round = site.local_steps
+    if per_round is None:
+        per_round = max(1, round((site.local_epochs or 1.0) * rows / (plan.training.batch_size or rows)))
+    return plan.training.rounds * per_round
+
+
+def _plain(training: LocalTraining, seed: int, batch_size: int | None) -> LocalTraining:
+    return dataclasses.replace(training, private=None, seed=seed, batch_size=training.batch_size or batch_size)
+
+
+def _batch_size(plan: Plan, name: str) -> int | None:
+    expected = plan.site(name).expected_batch_size
+    return plan.training.batch_size or (None if expected is None else max(1, round(expected)))
+
+
+def _fit(binding: Binding, train: Examples, name: str, seed: int) -> Any:
+    from reticent.training import fit_plain
+
+    model = binding.model()
+    training = _plain(binding.training(name), seed, _batch_size(binding.plan, name))
+    optimizer = training.optimizer([parameter for parameter in model.parameters() if parameter.requires_grad])
+    fit_plain(
+        model,
+        training.loss,
+        optimizer,
+        train,
+        batch_size=training.batch_size,
+        local_epochs=None,
+        local_steps=_steps(binding.plan, len(train)),
+        seed=seed,
+        proximal=0.0,
+    )
+    return model
+
+
+def _federated(binding: Binding, prepared: Mapping[str, Prepared], seed: int, *, private: bool) -> Any:
+    from reticent.training import load_flat
+
+    server = binding.server(run="baseline", roster=None, metrics=False)
+    clients = {}
+    for name, part in prepared.items():
+        training = binding.training(name)
+        if not private:
+            training = _plain(training, seed, _batch_size(binding.plan, name))
+        clients[name] = binding.client(name, part, key=None, roster=None, training=training)
+    simulate(server, clients)
+    model = binding.model()
+    load_flat(model, server.model)
+    return model
+
+
+def _accuracy(binding: Binding, model: Any, test: Examples) -> float:
+    from reticent.training import evaluate
+
+    found = evaluate(model, binding.training(binding.plan.sites[0].name).loss, test, len(binding.plan.contract.classes))
+    return float(np.trace(found.confusion) / max(1, found.confusion.sum()))

@@ -1,0 +1,212 @@
+"""The coordinator's loop: ask the server for a step, let the engine carry it, feed the answers, write a checkpoint.
+
+Run by: the coordinator. Nothing here depends on where the sites live. A task that loses its quorum is repeated as a
+new attempt while the plan has spare executions; after a crash the same happens through `resume`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from reticent.errors import (
+    DataError,
+    IdentityError,
+    PolicyRefused,
+    QuorumLost,
+    ReticentError,
+    UsageError,
+)
+from reticent.federated import Finished, Server
+from reticent.identity import Address, SigningKey, seal, unseal
+from reticent.messages import decode, encode
+from reticent.roles import Engine, Exchange
+from reticent.runs.events import Event, Observer
+from reticent.runs.folder import RunFolder
+from reticent.runs.site import COORDINATOR, MESSAGE_LIMIT, READY, Answer, Ready
+
+__all__ = ["coordinate"]
+
+_KINDS: Mapping[int, type[ReticentError]] = {
+    2: UsageError,
+    3: PolicyRefused,
+    4: IdentityError,
+    5: QuorumLost,
+    6: DataError,
+}
+
+
+@dataclass
+class _Traffic:
+    """What one task moved, and who was absent from it."""
+
+    started: float = field(default_factory=time.monotonic)
+    up: dict[str, int] = field(default_factory=dict)
+    down: dict[str, int] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
+    refusals: dict[str, ReticentError] = field(default_factory=dict)
+
+    def add(self, counts: dict[str, int], site: str, size: int) -> None:
+        counts[site] = counts.get(site, 0) + size
+
+
+def coordinate(
+    folder: RunFolder,
+    server: Server,
+    engine: Engine,
+    *,
+    observer: Observer,
+    checkpoint: Callable[[Finished], None],
+) -> None:
+    """Drive `server` to the end of its schedule, from the last state on disk.
+
+    Raises:
+      PolicyRefused: If a site refused before the run, or the run cannot go on within the budgets.
+      QuorumLost: If too few sites are left and no repetition is allowed any more.
+    """
+    plan = folder.plan
+    retries = plan.privacy.spare_executions if plan.privacy else 2
+    first_state = server.dump()
+    server.load(folder.state() or first_state, attempt=folder.next_attempt())
+    loop = _Loop(folder, engine, folder.key(COORDINATOR))
+    loop.ready(server)
+    while server.remaining:
+        traffic = _Traffic()
+        try:
+            loop.task(server, traffic, observer)
+        except QuorumLost as lost:
+            if policy := next((e for e in traffic.refusals.values() if isinstance(e, PolicyRefused)), None):
+                raise policy from lost
+            if not retries:
+                raise
+            retries -= 1
+            observer(Event("repeat", detail={"reason": lost.message, "absent": dict(traffic.absent)}))
+            server.load(folder.state() or first_state, attempt=folder.next_attempt())
+            continue
+        _finish_task(folder, server, traffic, observer, checkpoint)
+
+
+def _finish_task(
+    folder: RunFolder,
+    server: Server,
+    traffic: _Traffic,
+    observer: Observer,
+    checkpoint: Callable[[Finished], None],
+) -> None:
+    done = server.finished
+    assert done is not None  # noqa: S101  (the loop above has just completed a task)
+    place = {"round": done.round, "attempt": done.attempt}
+    observer(Event("checkpoint", "before", **place))
+    checkpoint(done)
+    detail = {
+        "task": done.task,
+        "contributors": list(done.contributors),
+        "absent": traffic.absent,
+        "seconds": round(time.monotonic() - traffic.started, 4),
+        "bytes_up": traffic.up,
+        "bytes_down": traffic.down,
+    }
+    folder.log(Event("round", "after", **place, detail=detail))
+    if done.metrics is not None:
+        figures = {
+            "confusion": done.metrics.confusion.tolist(),
+            "loss": done.metrics.loss,
+            "accuracy": done.metrics.accuracy,
+            "contributors": list(done.contributors),
+        }
+        folder.log(Event("metrics", "after", **place, detail=figures))
+        observer(Event("metrics", "after", **place, detail=figures))
+    # The state goes last: a crash before it repeats the task, a crash after it does not.
+    folder.save_state(server.dump())
+    observer(Event("checkpoint", "after", **place))
+    observer(Event("round", "after", **place, detail=detail))
+
+
+class _Loop:
+    """Signing, sending and opening, for one coordinator."""
+
+    def __init__(self, folder: RunFolder, engine: Engine, key: SigningKey) -> None:
+        self._run = folder.run
+        self._roster = folder.roster
+        self._plan = folder.plan
+        self._engine = engine
+        self._key = key
+
+    def ready(self, server: Server) -> None:
+        """Let every site check its data and reserve its budget; the first refusal ends the run before it begins."""
+        kinds = [kind for kind, _ in server.remaining]
+        wanted = Ready(self._plan.hash, train=kinds.count("train"), evaluate=kinds.count("evaluate"))
+        sites = [site.name for site in self._plan.sites]
+        exchange = Exchange(0, 0, READY, dict.fromkeys(sites, encode(wanted)), self._plan.round_deadline)
+        traffic = _Traffic()
+        self._exchange(exchange, traffic)
+        if traffic.refusals:
+            raise _together(traffic.refusals)
+        if len(traffic.absent) > len(sites) - self._plan.aggregation.threshold:
+            raise QuorumLost(
+                "too-few-sites",
+                f"no answer from {', '.join(sorted(traffic.absent))}",
+                hint="look into the sites' own logs, start them, then resume",
+            )
+
+    def task(self, server: Server, traffic: _Traffic, observer: Observer) -> None:
+        """Exchange step after step until one task is complete."""
+        while (exchange := server.step()) is not None:
+            replies = self._exchange(exchange, traffic)
+            absent = frozenset(exchange.requests) - frozenset(replies)
+            place = {"round": exchange.round, "attempt": exchange.attempt, "phase": exchange.phase}
+            last = exchange.phase.endswith(("/unmask", "/update"))
+            if last:
+                observer(Event("sum", "before", **place))
+            completed = server.feed(replies, absent)
+            if last:
+                observer(Event("sum", "after", **place))
+            if completed:
+                return
+
+    def _exchange(self, exchange: Exchange, traffic: _Traffic) -> dict[str, bytes]:
+        envelopes = {}
+        for site, body in exchange.requests.items():
+            address = Address(self._run, exchange.round, exchange.attempt, exchange.phase, COORDINATOR, site)
+            envelopes[site] = seal(body, address, self._key)
+            traffic.add(traffic.down, site, len(envelopes[site]))
+        arrived = self._engine.exchange(envelopes, deadline=exchange.deadline)
+        replies = {}
+        for site in envelopes:
+            if site not in arrived:
+                traffic.absent[site] = f"no answer to {exchange.phase} within {exchange.deadline:g} s"
+                continue
+            traffic.add(traffic.up, site, len(arrived[site]))
+            answer = self._open(site, arrived[site], exchange, traffic)
+            if answer is not None:
+                replies[site] = answer
+        return replies
+
+    def _open(self, site: str, envelope: bytes, exchange: Exchange, traffic: _Traffic) -> bytes | None:
+        """Return the reply of `site`; a refusal, or an answer to something else, makes the site absent."""
+        try:
+            address, body = unseal(envelope, self._roster, recipient=COORDINATOR, limit=MESSAGE_LIMIT)
+            expected = (self._run, exchange.round, exchange.attempt, exchange.phase, site)
+            if (address.run, address.round, address.attempt, address.phase, address.sender) != expected:
+                raise IdentityError(
+                    "wrong-sender", f"an answer of {site} is to another request", hint="restart that site"
+                )
+            answer = decode(body, Answer, limit=MESSAGE_LIMIT)
+        except IdentityError as error:
+            traffic.absent[site] = error.message
+            return None
+        if answer.accepted:
+            return answer.body
+        kind = _KINDS.get(answer.exit_status, QuorumLost)
+        traffic.refusals[site] = kind(answer.code, answer.message, hint=answer.hint)
+        traffic.absent[site] = f"refused: {answer.code}"
+        return None
+
+
+def _together(refusals: Mapping[str, ReticentError]) -> ReticentError:
+    """Return one error for all sites that refused: the first one's kind and code, everyone's words and fixes."""
+    first = refusals[min(refusals)]
+    messages = [f"{site}: {refusals[site].message}" for site in sorted(refusals)]
+    hints = dict.fromkeys(refusals[site].hint for site in sorted(refusals))
+    return type(first)(first.code, "\n".join(messages), hint="\n       ".join(hints))

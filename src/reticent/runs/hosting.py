@@ -1,0 +1,65 @@
+"""Putting a host around every site of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from reticent.data import Prepared
+from reticent.runs.binding import Binding, Source, ledger_url, sources_of
+from reticent.runs.events import Event, Observer
+from reticent.runs.folder import RunFolder
+from reticent.runs.site import SiteHost
+from reticent.study import Study, load_study
+
+__all__ = ["ledger_urls", "make_host", "open_host"]
+
+
+def make_host(
+    folder: RunFolder,
+    binding: Binding,
+    site: str,
+    source: Source,
+    *,
+    observer: Observer,
+    prepared: Callable[[], Prepared] | None = None,
+) -> SiteHost:
+    """Return the host of `site`; its data are opened at the first request."""
+    plan, key = folder.plan, folder.key(site)
+    masked = plan.aggregation.protocol == "secagg"
+
+    def open_client() -> Any:
+        rows = prepared() if prepared else binding.prepare(site, source, observer)
+        return binding.client(site, rows, key=key if masked else None, roster=folder.roster if masked else None)
+
+    return SiteHost(
+        name=site,
+        run=folder.run,
+        plan_hash=plan.hash,
+        purpose=f"{plan.study}: {plan.purpose}",
+        open_client=open_client,
+        total=plan.release(site),
+        delta=plan.privacy.delta if plan.privacy else 0.0,
+        ledger_url=source.ledger_url,
+        key=key,
+        roster=folder.roster,
+        folder=folder.site(site),
+        observer=observer,
+    )
+
+
+def open_host(folder: RunFolder, site: str, given: Mapping[str, Any] | None = None) -> SiteHost:
+    """Return the host of one site of a run on disk, as a process of its own needs it."""
+    study: Study = load_study(folder.path / "study.toml")
+    source = sources_of(study, folder.base, given or {})[site]
+    return make_host(folder, Binding(folder.plan, folder.base), site, source, observer=_quiet)
+
+
+def ledger_urls(folder: RunFolder) -> tuple[str, ...]:
+    """Return where the ledgers of a run's sites are, each once."""
+    study = load_study(folder.path / "study.toml")
+    return tuple(dict.fromkeys(ledger_url(study, name, folder.base) for name in study.sites))
+
+
+def _quiet(_: Event) -> None:
+    """Sites in processes of their own tell nobody; what matters is in their folders."""
