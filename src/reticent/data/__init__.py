@@ -17,7 +17,7 @@ from reticent.data.contract import Column, Contract
 from reticent.data.examples import Examples
 from reticent.data.images import data_folder, mnist, read_idx
 from reticent.data.mapping import ColumnMapping, CsvFormat, SiteMapping, load_mapping
-from reticent.data.prepare import Prepared, prepare
+from reticent.data.preparation import Prepared, prepare
 from reticent.data.scaling import Standardiser
 from reticent.data.table import features_of
 from reticent.data.tables import load_table

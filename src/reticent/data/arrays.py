@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,13 +111,13 @@ def _opened(contract: Contract, source: Any) -> Arrays:
 def _loaded(path: Path) -> Arrays:
     try:
         # allow_pickle stays off: a data file must not be able to run code.
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             held = {name: stored[name] for name in stored.files}
     except OSError as error:
         raise EnvironmentFault(
-            "file-unreadable", f"{path}: {error.strerror or 'not an array file'}", hint="check the path and its rights"
+            "file-unreadable", f"{path}: {error.strerror}", hint="check the path and its rights"
         ) from error
-    except (ValueError, AttributeError, EOFError) as error:
+    except (ValueError, AttributeError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(
             "data-unreadable",
             f"{path} could not be read as arrays ({type(error).__name__})",

@@ -187,7 +187,11 @@ def _trimmed(cells: pd.Series) -> pa.StringArray:
         texts = pa.array(cells.array, pa.string(), from_pandas=True)
     elif cells.dtype.kind == "O":
         absent = cells.isna().to_numpy()
-        spelled = [None if gone else str(cell) for gone, cell in zip(absent, cells, strict=True)]
+        # Half a surrogate pair cannot be written as UTF-8, and the encoder's own error would quote the cell.
+        spelled = [
+            None if gone else str(cell).encode(errors="replace").decode()
+            for gone, cell in zip(absent, cells, strict=True)
+        ]
         texts = pa.array(spelled, pa.string())
     elif cells.dtype.kind == "f":
         # Not Arrow's text of a float: Python's has the same digits on every platform and version.

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reticent.data.cells import codes_of, numbers_of, texts_of
-from reticent.data.contract import Column, Contract
+from reticent.data.contract import OTHER, Column, Contract
 from reticent.data.mapping import SiteMapping
+from reticent.data.text import canonical
 from reticent.errors import DataError
 
 if TYPE_CHECKING:
@@ -100,8 +101,7 @@ def check_range(column: Column, cells: Cells) -> None:
 def _fill(column: Column) -> float:
     if column.is_numeric:
         return float(column.missing)
-    names = [*column.values, "other"]
-    return float(names.index(str(column.missing)))
+    return float([*column.values, OTHER].index(canonical(column.missing)))
 
 
 def encode(column: Column, values: Numbers) -> Numbers:

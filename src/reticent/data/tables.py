@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["load_table"]
 
-_CSV = (".csv", ".csv.gz", ".csv.bz2", ".data", ".data.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
+_CSV = (".csv", ".data", ".tsv", ".txt", ".gz", ".bz2")
 
 
 def load_table(path: str | Path, csv: CsvFormat | None = None) -> pd.DataFrame:
@@ -24,7 +24,7 @@ def load_table(path: str | Path, csv: CsvFormat | None = None) -> pd.DataFrame:
     were guessed from the column.
 
     Args:
-      path: A `.csv` (or `.csv.gz`, `.data`, `.tsv`, `.txt`) or `.parquet` file.
+      path: A `.csv` (or `.tsv`, `.data`, `.txt`; also compressed as `.gz` or `.bz2`) or `.parquet` file.
       csv: How the CSV file is written.
 
     Raises:

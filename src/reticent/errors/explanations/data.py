@@ -6,7 +6,7 @@ __all__ = ["EXPLANATIONS"]
 
 EXPLANATIONS: dict[str, str] = {
     "column-duplicate": (
-        "Two columns of the site's table have the same name, so it is not clear which one the study means; or a file has "
+        "Two columns of the site's table have the same name, so it is unclear which one the study means; or a file has "
         "no header line, and two cells of its first row are equal. "
         "Rename or remove one of them in the site's data."
     ),
@@ -105,8 +105,8 @@ EXPLANATIONS: dict[str, str] = {
     ),
     "person-column-missing": (
         "The contract protects persons and names the column that tells them apart, and the site's data lack it. "
-        "Without it a person with many rows would be protected as if each row were somebody else. Map the column in site.toml, "
-        'or declare person = "row" if every row is a person of its own.'
+        "Without it a person with many rows would be protected as if each row were somebody else. Map the column in "
+        'site.toml, or declare person = "row" if every row is a person of its own.'
     ),
     "person-missing": (
         "Some rows do not say whose they are. They cannot be counted towards anybody's bound, so a person could "
@@ -118,8 +118,8 @@ EXPLANATIONS: dict[str, str] = {
     ),
     "source-kind": (
         "The data were given as an object that is not understood here. Tables come as a path, a pandas frame or "
-        "arrays; tensors as arrays, Examples, an .npz file or a folder of idx files. A contract with a split column needs a "
-        "table that has it."
+        "arrays; tensors as arrays, Examples, an .npz file or a folder of idx files. A contract with a split column "
+        "needs a table that has it."
     ),
     "source-parts": (
         'Data in parts must have exactly the parts "train" and "test". Give both, or one source without parts and let '
@@ -139,8 +139,8 @@ EXPLANATIONS: dict[str, str] = {
     ),
     "unit-mismatch": (
         "The site's unit does not measure what the contract's unit measures, or the conversion is not built in. "
-        "Correct the unit, give factor and offset (ours = factor * theirs + offset), or name the analyte in the contract for "
-        "conversions between mass and amount."
+        "Correct the unit, give factor and offset (ours = factor * theirs + offset), or name the analyte in the "
+        "contract for conversions between mass and amount."
     ),
     "unknown-category": (
         "A category or label column holds codes outside the declared vocabulary. They are not dropped or guessed. Map "
