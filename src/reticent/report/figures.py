@@ -1,0 +1,303 @@
+"""The figures of the page. Each says in its description what it shows; the page has the same numbers in a table.
+
+Meaning is never carried by colour alone: lines differ in their dashes, marks in their shape, and all are labelled.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from reticent.report.drawing import Frame, element, figure, path
+from reticent.report.facts import Budget, Facts, Promise, RoundFact, Utility
+from reticent.report.wording import count, down, percent, percent_up, plain, up
+
+__all__ = ["budget_bar", "comparison", "flow", "hundred", "learning", "participation", "trade_off"]
+
+
+def hundred(promise: Promise) -> Markup:
+    """Draw 100 equally informed attackers: how many are right about somebody who took part, how many are wrong."""
+    parts = [_hundred_marks(0, promise.in_a_hundred), _hundred_marks(236, 1)]
+    for left, first, second in (
+        (0, f"{promise.in_a_hundred} of 100 at most", "are right about one who took part"),
+        (236, "1 of 100", "is wrong about one who did not"),
+    ):
+        parts.append(element("text", first, x=left, y=14, class_="strong"))
+        parts.append(element("text", second, x=left, y=33, class_="name"))
+    return figure(
+        "hundred",
+        title="One hundred equally informed attackers",
+        description=(
+            f"Two squares of one hundred marks. Of 100 attackers at most {promise.in_a_hundred} recognise somebody who "
+            "took part (filled squares), if they accept that 1 of 100 wrongly names somebody who did not."
+        ),
+        width=456,
+        height=250,
+        parts=parts,
+    )
+
+
+def _hundred_marks(left: int, filled: int) -> Markup:
+    step = 20
+    return Markup("").join(
+        element("rect", x=left + 1 + step * (i % 10), y=49 + step * (i // 10), width=15, height=15, rx=2, class_="mark")
+        if i < filled
+        else element("circle", cx=left + 8.5 + step * (i % 10), cy=56.5 + step * (i // 10), r=6, class_="ring")
+        for i in range(100)
+    )
+
+
+def trade_off(promise: Promise) -> Markup:
+    """Draw what any attack can reach: share of members found against share of false alarms."""
+    frame = Frame(480, 380, (0, 1), (0, 1), top=26)
+    promised = [(point.false_positives, point.promised) for point in promise.curve]
+    derived = [(point.false_positives, point.derived) for point in promise.curve]
+    below = path([frame.at(x, y) for x, y in [*promised, (1, 0), (0, 0)]], "area", close=True)
+    ticks = [0, 0.2, 0.4, 0.6, 0.8, 1]
+    axes = frame.axes(
+        x_ticks=ticks,
+        y_ticks=ticks,
+        x_name="false alarms among those who did not take part",
+        y_name="found among those who took part, at most",
+        say_x=lambda tick: percent(tick, 0),
+        say_y=lambda tick: percent(tick, 0),
+    )
+    key = [
+        ("promised", f"promised: \u03b5 {up(promise.epsilon)}, \u03b4 {plain(promise.delta)}"),
+        ("derived", "derived from every release together"),
+        ("guess", "guessing: nothing was learnt"),
+    ]
+    parts = [below, axes, frame.line([(0, 0), (1, 1)], "guess"), frame.line(promised, "promised")]
+    parts += [frame.line(derived, "derived"), *_key(key, x=184, y=266)]
+    return figure(
+        "trade-off",
+        title="What any attack can reach",
+        description=(
+            f"A curve above the diagonal of guessing. At 1 % false alarms, at most {promise.in_a_hundred} % of those "
+            "who took part are found. No attack lies above the curve."
+        ),
+        width=480,
+        height=380,
+        parts=parts,
+    )
+
+
+def _key(entries: Sequence[tuple[str, str]], *, x: int, y: int) -> list[Markup]:
+    return [
+        part
+        for i, (class_, words) in enumerate(entries)
+        for part in (
+            path([(x, y + 22 * i - 4), (x + 28, y + 22 * i - 4)], class_),
+            element("text", words, x=x + 36, y=y + 22 * i, class_="tick"),
+        )
+    ]
+
+
+def flow(facts: Facts) -> Markup:
+    """Draw where data go: each site, the sum, the coordinator, the reader of the model."""
+    names = [site.name for site in facts.sites]
+    shown = [*names[:4], f"and {len(names) - 4} more"] if len(names) > 5 else names
+    height = max(150, 62 * len(shown) + 30)
+    masked = facts.model.protocol == "secagg"
+    middle = height / 2
+    parts: list[Markup] = []
+    for i, name in enumerate(shown):
+        y = 20 + 62 * i
+        parts += [_box((2, y), (130, 46), name, "records stay here")]
+        parts.append(path([(134, y + 23), (206, middle)], "arrow"))
+    sum_of, seen = ("masked sum", "no single update") if masked else ("updates", "one by one")
+    parts += [_head(206, middle), _box((216, middle - 28), (116, 56), sum_of, seen)]
+    parts += [path([(334, middle), (364, middle)], "arrow"), _head(364, middle)]
+    parts.append(_box((374, middle - 28), (116, 56), "coordinator", "sees the sum" if masked else "sees each update"))
+    parts += [path([(492, middle), (522, middle)], "arrow"), _head(522, middle)]
+    parts.append(_box((532, middle - 28), (106, 56), "model", "may be read"))
+    return figure(
+        "flow",
+        title="Where data go",
+        description=(
+            f"{len(names)} sites keep their records. Each sends one clipped update a round; "
+            + ("masks hide each, and the coordinator learns their sum. " if masked else "the coordinator sees each. ")
+            + "The coordinator makes the model, which whoever receives it may read."
+        ),
+        width=640,
+        height=int(height),
+        parts=parts,
+    )
+
+
+def _head(x: float, y: float) -> Markup:
+    return path([(x, y - 4), (x + 8, y), (x, y + 4)], "head", close=True)
+
+
+def _box(corner: tuple[float, float], size: tuple[float, float], first: str, second: str) -> Markup:
+    (x, y), (width, height) = corner, size
+    centre = x + width / 2
+    short = first if len(first) <= 16 else f"{first[:15]}\u2026"
+    return Markup("").join(
+        [
+            element("rect", x=x, y=y, width=width, height=height, rx=6, class_="box"),
+            element("text", short, x=centre, y=y + height / 2 - 3, class_="strong", text_anchor="middle"),
+            element("text", second, x=centre, y=y + height / 2 + 14, class_="tick", text_anchor="middle"),
+        ]
+    )
+
+
+def learning(utility: Utility) -> Markup:
+    """Draw the released accuracy of every evaluated round."""
+    points = [(float(e.round), e.accuracy) for e in utility.evaluations if e.accuracy is not None]
+    values = [value for _, value in points]
+    low, high = _nice(min(values), max(values))
+    first, last = points[0][0], points[-1][0]
+    frame = Frame(480, 300, (first, last if last > first else first + 1), (low, high), top=26)
+    axes = frame.axes(
+        x_ticks=_whole_ticks(first, last),
+        y_ticks=[low + (high - low) * i / 4 for i in range(5)],
+        x_name="round",
+        y_name=f"{utility.metric} over all sites" + (", noised as released" if utility.noised else ""),
+        say_x=lambda tick: f"{tick:.0f}",
+        say_y=lambda tick: percent(tick, 0 if high - low > 0.1 else 1),
+    )
+    marks = [element("circle", cx=frame.at(*p)[0], cy=frame.at(*p)[1], r=3.2, class_="dot") for p in points]
+    return figure(
+        "learning",
+        title=f"Released {utility.metric} by round",
+        description=(
+            f"{len(points)} released evaluations, from {percent(values[0])} in round {first:.0f} to "
+            f"{percent(values[-1])} in round {last:.0f}."
+        ),
+        width=480,
+        height=300,
+        parts=[axes, frame.line(points, "promised"), *marks],
+    )
+
+
+def comparison(utility: Utility) -> Markup:
+    """Draw the baselines as dots with one standard deviation to each side."""
+    ends = [b.value + sign * (b.spread or 0) for b in utility.baselines for sign in (-1, 1)]
+    low, high = _nice(max(0.0, min(ends)), min(1.0, max(ends)))
+    rows = len(utility.baselines)
+    frame = Frame(480, 60 + 34 * rows, (low, high), (0, rows), left=190, top=8)
+    parts = [
+        frame.axes(
+            x_ticks=[low + (high - low) * i / 4 for i in range(5)],
+            y_ticks=[],
+            x_name=utility.metric,
+            y_name="",
+            say_x=lambda tick: percent(tick, 0 if high - low > 0.1 else 1),
+            say_y=str,
+        )
+    ]
+    for i, row in enumerate(utility.baselines):
+        height = rows - i - 0.5
+        spread = row.spread or 0
+        x, y = frame.at(row.value, height)
+        parts.append(frame.line([(low, height), (high, height)], "grid"))
+        parts.append(
+            frame.line([(max(low, row.value - spread), height), (min(high, row.value + spread), height)], "whisker")
+        )
+        parts.append(element("circle", cx=x, cy=y, r=5, class_="dot"))
+        name = row.name if len(row.name) <= 27 else f"{row.name[:26]}\u2026"
+        parts.append(element("text", name, x=180, y=y + 4, class_="tick", text_anchor="end"))
+    best = max(utility.baselines, key=lambda row: row.value)
+    return figure(
+        "comparison",
+        title=f"{utility.metric.capitalize()} beside its baselines",
+        description=(
+            f"{rows} rows of dots with standard deviations; the highest is {best.name} with {percent(best.value)}."
+        ),
+        width=480,
+        height=60 + 34 * rows,
+        parts=parts,
+    )
+
+
+def participation(sites: Sequence[str], rounds: Sequence[RoundFact]) -> Markup:
+    """Draw who took part in which round: a filled square did, a cross was absent, a point was not asked."""
+    step = min(22.0, 480 / max(1, len(rounds)))
+    height = 26 * len(sites) + 26
+    parts: list[Markup] = []
+    for row, site in enumerate(sites):
+        name = site if len(site) <= 16 else f"{site[:15]}\u2026"
+        parts.append(element("text", name, x=112, y=26 * row + 18, class_="tick", text_anchor="end"))
+        for column, done in enumerate(rounds):
+            parts.append(_attendance(124 + step * column, 26 * row + 5, max(step - 4, 1.5), site, done))
+    for column, done in enumerate(rounds):
+        if column in {0, len(rounds) - 1} or (column + 1) % 5 == 0:
+            x = 124 + step * (column + 0.5) - 2
+            parts.append(element("text", str(done.round), x=x, y=height - 5, class_="tick", text_anchor="middle"))
+    absences = sum(len(done.absent) for done in rounds)
+    return figure(
+        "participation",
+        title="Who took part in which round",
+        description=(
+            f"{len(sites)} sites by {len(rounds)} rounds; {absences} absences, each marked by a cross; "
+            "who was not asked has a point."
+        ),
+        width=int(124 + step * len(rounds) + 8),
+        height=height,
+        parts=parts,
+    )
+
+
+def _attendance(x: float, y: float, size: float, site: str, done: RoundFact) -> Markup:
+    if site in done.contributors:
+        return element("rect", x=x, y=y, width=size, height=18, rx=2, class_="mark")
+    across, down = x + size / 2, y + 9
+    if site not in done.absent:
+        return element("circle", cx=across, cy=down, r=1.5, class_="point")
+    half = min(size, 12) / 2
+    return path([(across - half, down - half), (across + half, down + half)], "cross") + path(
+        [(across - half, down + half), (across + half, down - half)], "cross"
+    )
+
+
+def budget_bar(number: int, budget: Budget) -> Markup:
+    """Draw one budget: spent (filled), reserved (hatched), left (empty); the words stand in the drawing too."""
+    total = budget.granted_epsilon or 1.0
+    width = 240.0
+    spent = width * min(1.0, budget.spent_epsilon / total)
+    held = width * min(1.0, budget.reserved_epsilon / total)
+    parts = [element("rect", x=1, y=1, width=width, height=14, rx=4, class_="ring")]
+    parts.append(element("rect", x=1, y=1, width=spent, height=14, rx=4, class_="mark"))
+    parts += [
+        path([(1 + spent + offset, 15), (1 + spent + offset + 5, 1)], "whisker")
+        for offset in range(2, max(2, int(held) - 4), 6)
+    ]
+    return figure(
+        f"budget-{number}",
+        title=f"Privacy budget of {budget.population}",
+        description=(
+            f"{up(budget.spent_epsilon)} of {plain(budget.granted_epsilon)} spent, {up(budget.reserved_epsilon)} "
+            f"reserved, {down(budget.left_epsilon)} left."
+        ),
+        width=242,
+        height=16,
+        parts=parts,
+    )
+
+
+def _nice(low: float, high: float) -> tuple[float, float]:
+    """Return a range around [low, high] within [0, 1] whose quarters fall on whole or half percents."""
+    step = 0.02 if high - low < 0.06 else 0.1
+    below, above = math.floor(low / step) * step, math.ceil(high / step) * step
+    if above - below < step:
+        above = below + step
+    return (max(0.0, below), above) if above <= 1 else (max(0.0, 1 - (above - below)), 1.0)
+
+
+def _whole_ticks(first: float, last: float) -> list[float]:
+    span = max(1, round(last - first))
+    step = max(1, math.ceil(span / 8))
+    return [first + step * i for i in range(span // step + 1)]
+
+
+def describe_reach(promise: Promise) -> str:
+    """Return the sentence that stands beside the curve."""
+    point = min(promise.curve, key=lambda p: abs(p.false_positives - 0.01))
+    return (
+        f"At {percent(point.false_positives, 0)} false alarms no attack finds more than {percent_up(point.promised)} "
+        f"of those who took part; counting every release together, not more than {percent_up(point.derived)}. "
+        f"The curve is drawn from {count(len(promise.profile))} certified points."
+    )
