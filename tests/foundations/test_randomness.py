@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import multiprocessing
-import pathlib
 import pickle
 import random
 import sys
@@ -15,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from reticent import randomness
 from reticent.errors import InternalError
 from reticent.randomness import Keystream, derive, secret
 
@@ -162,9 +160,3 @@ def test_refusals() -> None:
         derive(bytes(32), info=b"")
     with pytest.raises(InternalError, match="not contiguous"):
         Keystream.fresh().fill(np.empty((4, 4), np.uint64)[:, ::2])
-
-
-def test_no_seedable_generator_is_imported() -> None:
-    source = pathlib.Path(randomness.__file__).read_text(encoding="utf-8")
-    assert "np.random" not in source
-    assert "import random" not in source
