@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from reticent.report.facts import Facts
-from reticent.report.wording import down, plain, unit_of, up
+from reticent.report.wording import down, plain, several, unit_of, up
 
 __all__ = ["EVIDENCE"]
 
@@ -27,8 +27,8 @@ def _purpose_bound(facts: Facts) -> str:
 
 
 def _parties(facts: Facts) -> str:
-    rows = "; ".join(f"{row.party} sees {row.sees}" for row in facts.who_sees)
-    return f"Who saw what: {rows}. Sites: {', '.join(site.name for site in facts.sites)}."
+    names = ", ".join(site.name for site in facts.sites)
+    return f"What each of {len(facts.who_sees)} kinds of parties sees stands at the end of this page. Sites: {names}."
 
 
 def _left_the_site(facts: Facts) -> str:
@@ -61,8 +61,8 @@ def _bound(facts: Facts) -> str:
 
 def _limits(facts: Facts) -> str:
     return (
-        f"Not covered: {'; '.join(facts.not_covered) or 'the plan lists nothing'}. "
-        f"Assumptions: {'; '.join(facts.assumptions) or 'the plan names none'}."
+        f"The plan lists {several(len(facts.not_covered), 'point', 'points')} that it does not cover and "
+        f"{several(len(facts.assumptions), 'assumption', 'assumptions')}: they stand at the end of this page."
     )
 
 
