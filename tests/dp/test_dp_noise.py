@@ -116,10 +116,17 @@ def test_the_exact_path_alone_gives_the_same_samples(scale: float, monkeypatch: 
 
 
 def test_without_the_guard_samples_go_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Broken copy: at a huge scale floating point alone misses the right integer."""
-    usual = rounded_gaussian(2.0**40, 300, Keystream(KEY))
+    """Broken copy: next to a boundary floating point alone is a coin toss; the guard sends such draws to the proof."""
+    scale, boundaries = 100.0, range(40)
+    words = []
+    with mp.workprec(200):
+        for n in boundaries:
+            tail = mp.erfc((n + mp.mpf("0.5")) / mp.mpf(scale) / mp.sqrt(2)) / 2
+            words.append(int(mp.floor(tail * mp.mpf(2) ** 64)) + 1)
+    right = rounded_gaussian(scale, len(words), Words(*words))  # type: ignore[arg-type]
+    assert right.tolist() == list(boundaries)
     monkeypatch.setattr(noise, "GUARD", 0.0)
-    assert not np.array_equal(rounded_gaussian(2.0**40, 300, Keystream(KEY)), usual)
+    assert rounded_gaussian(scale, len(words), Words(*words)).tolist() != list(boundaries)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("scale", [0.4, 1.0, 300.0])

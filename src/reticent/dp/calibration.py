@@ -91,11 +91,13 @@ def _calibrate(target: Target, probability: float, steps: int, relation: Relatio
         step = terms_of(Repeated(PoissonSampled(probability, Gaussian(multiplier)), steps))
         return bound(_merged(step + also), target.delta, relation, points)
 
-    low, high = _bracket(lambda multiplier: spent(multiplier, COARSE), target.epsilon)
-    if math.isinf(high):  # the coarse grid may miss what little `also` has left
-        low, high = _bracket(lambda multiplier: spent(multiplier, FINE), target.epsilon)
+    low, high = 0.0, math.inf
+    alone = bound(also, target.delta, relation, FINE)
+    if alone < target.epsilon:
+        low, high = _bracket(lambda multiplier: spent(multiplier, COARSE), target.epsilon)
+        if math.isinf(high):  # the coarse grid may miss what little `also` has left
+            low, high = _bracket(lambda multiplier: spent(multiplier, FINE), target.epsilon)
     if math.isinf(high):
-        alone = bound(also, target.delta, relation, FINE)
         raise PolicyRefused(
             "target-unreachable",
             f"no noise keeps epsilon at or below {target.epsilon:g} at delta {target.delta:g}: "

@@ -70,6 +70,7 @@ def gaussian(value: ArrayLike, *, sensitivity: float, epsilon: float, delta: flo
       UsageError: If an argument is out of range.
     """
     exact = np.asarray(value, dtype=np.float64)
+    _require_sensitivity(sensitivity)  # before it is widened: zero would pass afterwards
     if not is_grid(grid):
         raise UsageError("invalid-grid", f"grid is {grid}", hint="give a power of two, for example 2**-10")
     steps = exact / grid
@@ -97,7 +98,11 @@ def _require(total: NDArray[np.int64], sensitivity: float, grid: float) -> None:
         )
     if total.size and not -_LARGEST_TOTAL < int(total.min()) <= int(total.max()) < _LARGEST_TOTAL:
         raise UsageError("invalid-total", "total holds a number of 2**62 grid steps or more", hint="use a coarser grid")
-    if not 0 < sensitivity < math.inf:
-        raise UsageError("invalid-sensitivity", f"sensitivity is {sensitivity}", hint="give a finite number above 0")
+    _require_sensitivity(sensitivity)
     if not is_grid(grid):
         raise UsageError("invalid-grid", f"grid is {grid}", hint="give a power of two, for example 2**-10")
+
+
+def _require_sensitivity(sensitivity: float) -> None:
+    if not 0 < sensitivity < math.inf:
+        raise UsageError("invalid-sensitivity", f"sensitivity is {sensitivity}", hint="give a finite number above 0")

@@ -116,7 +116,7 @@ class _Uniform:
                 if self._bits + 1 <= tail - margin:
                     return False
             if self._read >= _MAX_BITS:
-                return bool(self._bits >= tail)
+                return bool(self._bits + 1 >= tail)  # arbitrary, but ends every search: tails sink below 1
             self._extend()
 
     def _extend(self) -> None:
