@@ -124,7 +124,8 @@ class SitePlan(_Value):
       rows: Declared training-set size in units of the claim; the weight in the average. Never compared with the data.
       weight: rows over the sum of rows.
       local_steps: Optimiser steps in one round; None where `local_epochs` counts passes over the site's real data.
-      epsilon: Certified epsilon of everything this site may release under the plan, at the plan's delta.
+      epsilon: Certified epsilon of everything this site may release under the plan, at the plan's delta: what its
+        ledger is charged. The plan's guarantee covers a person at several sites, and may be larger.
     """
 
     name: str
@@ -157,7 +158,10 @@ class Cost(_Value):
 
 
 class Plan(_Value):
-    """Everything that a run will do, frozen; see the classes above for its parts."""
+    """Everything that a run will do, frozen; see the classes above for its parts.
+
+    `why_no_promise` is the study's reason for claiming no epsilon, empty where one is claimed.
+    """
 
     version: Literal[1] = 1
     study: str
@@ -167,6 +171,7 @@ class Plan(_Value):
     model: ModelFacts
     training: TrainingPlan
     privacy: PrivacyPlan | None
+    why_no_promise: str = ""
     aggregation: AggregationPlan
     metrics: MetricsPlan
     sites: tuple[SitePlan, ...]

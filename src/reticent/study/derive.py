@@ -1,0 +1,164 @@
+"""From what is wanted to what will be done: `derive(study, facts) -> Plan`.
+
+Everything that a run does is settled here: noise, precision, thresholds, weights, and what each party will see. The
+noise mode is `local`: every site adds its own, so that each of its messages satisfies the promise by itself, and the
+masks of secure aggregation hide single sites on top of that.
+"""
+
+from __future__ import annotations
+
+from reticent import dp
+from reticent.study.calibrate import Calibration, calibrate, evaluations_of, sampling_of
+from reticent.study.cost import predict
+from reticent.study.limits import assumptions, not_covered
+from reticent.study.plan import (
+    AggregationPlan,
+    MetricsPlan,
+    ModelFacts,
+    OptimizerPlan,
+    Plan,
+    PrivacyPlan,
+    SitePlan,
+    TrainingPlan,
+)
+from reticent.study.refusals import check_model, check_study
+from reticent.study.sections import Study
+from reticent.study.visibility import holds_against, visibility
+
+__all__ = ["derive"]
+
+
+def derive(study: Study, facts: ModelFacts) -> Plan:
+    """Return the plan of `study` for a model with these `facts`.
+
+    The same study and facts give the same plan, and so the same hash, at every party.
+
+    Raises:
+      UsageError: If study and model do not fit together.
+      PolicyRefused: If the promise could not hold; the message names the setting and a way forward.
+    """
+    check_study(study)
+    check_model(study, facts)
+    calibration = calibrate(study) if study.privacy.claimed else None
+    aggregation = _aggregation(study, facts)
+    evaluations = evaluations_of(study)
+    return Plan(
+        study=study.study.name,
+        purpose=study.study.purpose,
+        contact=study.study.contact,
+        contract=study.data.contract(),
+        model=facts,
+        training=_training(study),
+        privacy=_privacy(study, facts),
+        why_no_promise=study.privacy.reason or "",
+        aggregation=aggregation,
+        metrics=MetricsPlan(
+            evaluations=evaluations, noise_multiplier=calibration.metrics_noise if calibration else None
+        ),
+        sites=tuple(_site(study, name, calibration) for name in sorted(study.sites)),
+        guarantee=_guarantee(study, calibration),
+        public_data=study.data.public,
+        round_deadline=study.run.deadline,
+        who_sees=visibility(study),
+        assumptions=assumptions(study),
+        not_covered=not_covered(study),
+        cost=predict(
+            vector_length=facts.vector_length,
+            classes=len(study.data.classes),
+            clients=study.clients,
+            ring_bits=aggregation.ring_bits,
+            masked=aggregation.protocol == "secagg",
+            rounds=study.learning.rounds,
+            evaluations=len(evaluations),
+            private=study.privacy.claimed,
+        ),
+    )
+
+
+def _training(study: Study) -> TrainingPlan:
+    learning = study.learning
+    return TrainingPlan(
+        method=learning.method,
+        mu=learning.mu,
+        rounds=learning.rounds,
+        clients_per_round=study.clients,
+        batch_size=learning.batch_size,
+        optimizer=OptimizerPlan(
+            name=learning.optimizer,
+            learning_rate=learning.learning_rate,
+            momentum=learning.momentum,
+            weight_decay=learning.weight_decay,
+        ),
+        loss=study.model.loss,
+        seed=learning.seed,
+    )
+
+
+def _privacy(study: Study, facts: ModelFacts) -> PrivacyPlan | None:
+    privacy = study.privacy
+    if privacy.target is None or privacy.unit is None or privacy.relation is None or privacy.max_grad_norm is None:
+        return None
+    grid = dp.grid_for(privacy.max_grad_norm, facts.parameters)
+    return PrivacyPlan(
+        unit=privacy.unit,
+        relation=privacy.relation,
+        target_epsilon=privacy.target.epsilon,
+        delta=privacy.target.delta,
+        max_grad_norm=privacy.max_grad_norm,
+        grid=grid,
+        sensitivity=dp.encoded_sensitivity(privacy.max_grad_norm, grid, facts.parameters),
+        spare_executions=privacy.spare_executions,
+        sites_per_person=privacy.sites_per_person,
+    )
+
+
+def _aggregation(study: Study, facts: ModelFacts) -> AggregationPlan:
+    section, ring_bits = study.secure_aggregation, 0
+    if section.protocol == "secagg":
+        from reticent.secagg import Parameters
+
+        ring_bits = Parameters(
+            clients=study.clients,
+            length=facts.vector_length,
+            bound=section.bound,
+            precision=section.precision,
+            dropouts=study.dropouts,
+        ).ring_bits
+    return AggregationPlan(
+        protocol=section.protocol,
+        threshold=study.threshold,
+        bound=section.bound,
+        precision=section.precision,
+        ring_bits=ring_bits,
+    )
+
+
+def _site(study: Study, name: str, calibration: Calibration | None) -> SitePlan:
+    section, learning = study.sites[name], study.learning
+    sampling = sampling_of(study, name) if calibration else None
+    return SitePlan(
+        name=name,
+        rows=section.rows,
+        weight=section.rows / sum(site.rows for site in study.sites.values()),
+        population=study.population(name),
+        dataset=section.dataset,
+        local_steps=sampling.steps if sampling else learning.local_steps,
+        local_epochs=None if sampling else learning.local_epochs,
+        sampling_probability=sampling.probability if sampling else None,
+        expected_batch_size=sampling.expected_batch_size if sampling else None,
+        noise_multiplier=calibration.noise[sampling] if calibration and sampling else None,
+        epsilon=calibration.site_epsilon[sampling] if calibration and sampling else None,
+    )
+
+
+def _guarantee(study: Study, calibration: Calibration | None) -> dp.Guarantee | None:
+    privacy = study.privacy
+    if calibration is None or privacy.target is None or privacy.unit is None or privacy.relation is None:
+        return None
+    return dp.Guarantee(
+        epsilon=calibration.epsilon,
+        delta=privacy.target.delta,
+        unit=privacy.unit,
+        relation=privacy.relation,
+        holds_against=holds_against(study),
+    )

@@ -1,0 +1,223 @@
+"""The sections of a study file, as frozen values: what is wanted, in the words of the file.
+
+Single values are checked here (types, ranges); what must fit together is checked in `refusals`, and what follows from
+it is computed in `derive`. Numbers that decide about privacy have no default.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints
+
+from reticent.data import Contract
+from reticent.dp import Relation, Unit
+
+__all__ = [
+    "AggregationSection",
+    "DataSection",
+    "LearningSection",
+    "LedgerSection",
+    "MetricsSection",
+    "ModelSection",
+    "PrivacySection",
+    "ReleaseSection",
+    "RunSection",
+    "SiteSection",
+    "Study",
+    "StudySection",
+    "TargetSection",
+]
+
+Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+"""Names become folders, keys of tables and senders of messages: letters, digits, hyphen and underscore."""
+Factory = Annotated[str, StringConstraints(pattern=r"^([A-Za-z_][\w.]*:[A-Za-z_][\w.]*|<.+>)$")]
+"""`module:function`, or a name in angle brackets for a Python object, which only the local engine can run."""
+_LOSSES = "cross_entropy|binary_cross_entropy_with_logits|mse_loss"
+Loss = Annotated[str, StringConstraints(pattern=rf"^({_LOSSES}|[A-Za-z_][\w.]*:[A-Za-z_][\w.]*|<.+>)$")]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+Whole = Annotated[int, Field(ge=1)]
+NotNegative = Annotated[int, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """Frozen, and without keys that nobody reads: a misspelt key must never be a silent default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class StudySection(Section):
+    """What the study is for, and who answers for it."""
+
+    name: Name
+    purpose: Text
+    contact: Text
+
+
+class DataSection(Contract):
+    """The schema contract; `public` says that the records are published anyway, so that baselines may be shown."""
+
+    public: bool = False
+
+    def contract(self) -> Contract:
+        """Return the contract alone, as the plan keeps it."""
+        return Contract.model_validate({name: getattr(self, name) for name in Contract.model_fields})
+
+
+class ModelSection(Section):
+    """The model and its loss; `outputs` overrides the number of outputs that follows from the label."""
+
+    factory: Factory
+    loss: Loss
+    outputs: Whole | None = None
+
+
+class LearningSection(Section):
+    """How sites learn. `seed` is public: initial model, choice of sites, and shuffling where no epsilon is claimed."""
+
+    method: Literal["fedavg", "fedprox"]
+    rounds: Whole
+    clients_per_round: Whole | None = None
+    local_steps: Whole | None = None
+    local_epochs: Positive | None = None
+    batch_size: Whole | None = None
+    optimizer: Literal["sgd", "adam", "adamw", "adagrad", "rmsprop"] = "sgd"
+    learning_rate: Positive
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    mu: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+
+
+class TargetSection(Section):
+    """The promise that is wanted; the noise is computed from it, never typed."""
+
+    epsilon: Positive
+    delta: Fraction
+
+
+class PrivacySection(Section):
+    """The promise, or the reason why none is made."""
+
+    guarantee: Literal["differential-privacy", "none"]
+    reason: Text | None = None
+    unit: Unit | None = None
+    relation: Relation | None = None
+    target: TargetSection | None = None
+    max_grad_norm: Positive | None = None
+    sampling_probability: Share | None = None
+    expected_batch_size: Positive | None = None
+    spare_executions: NotNegative = 0
+    sites_per_person: Whole = 1
+
+    @property
+    def claimed(self) -> bool:
+        """Whether an epsilon is claimed."""
+        return self.guarantee == "differential-privacy"
+
+
+class AggregationSection(Section):
+    """How updates are summed; `threshold` is the other way to say `dropouts`: chosen sites less dropouts."""
+
+    protocol: Literal["secagg", "plain"]
+    dropouts: NotNegative | None = None
+    threshold: Whole | None = None
+    precision: Positive = 2.0**-24
+    bound: Positive = 2.0**10
+
+
+class MetricsSection(Section):
+    """Which figures leave the sites: confusion counts after every k-th round and the last; `every = 0`: the last."""
+
+    every: NotNegative = 0
+    epsilon: Positive | None = None
+
+
+def _metrics(value: Any) -> Any:
+    return None if value == "none" else value
+
+
+Metrics = Annotated[
+    MetricsSection | None,
+    BeforeValidator(_metrics),
+    PlainSerializer(lambda value: "none" if value is None else value.model_dump(exclude_none=True)),
+]
+
+
+class ReleaseSection(Section):
+    """What leaves the sites besides the model: metrics, or `"none"`."""
+
+    metrics: Metrics = None
+
+
+class SiteSection(Section):
+    """One site: public constants that it declares, and where this machine finds its data, if it does.
+
+    Attributes:
+      rows: Declared training-set size, in units of the claim; the weight in the average, never compared with the data.
+      file: A table.
+      site: The site's own `site.toml`, which maps its columns, units and codes to the contract, and may name its table.
+      population: The people whose budget is charged; the site's name if not given.
+      dataset: Version of the data.
+    """
+
+    rows: Whole
+    file: Text | None = None
+    site: Text | None = None
+    population: Text | None = None
+    dataset: Text = "1"
+
+
+class LedgerSection(Section):
+    """Where the budgets are kept."""
+
+    url: Text = "sqlite:///budget.db"
+
+
+class RunSection(Section):
+    """How the local engine runs the study; nothing here changes what is promised."""
+
+    directory: Text = "runs"
+    deadline: Positive = 600.0
+    separate_processes: bool = False
+
+
+class Study(Section):
+    """A whole study file."""
+
+    file_version: Annotated[Literal[1], Field(alias="schema")] = 1
+    study: StudySection
+    data: DataSection
+    model: ModelSection
+    learning: LearningSection
+    privacy: PrivacySection
+    secure_aggregation: AggregationSection
+    release: ReleaseSection = ReleaseSection()
+    sites: Annotated[dict[Name, SiteSection], Field(min_length=1)]
+    ledger: LedgerSection = LedgerSection()
+    run: RunSection = RunSection()
+
+    @property
+    def clients(self) -> int:
+        """How many sites are summed in one round."""
+        return self.learning.clients_per_round or len(self.sites)
+
+    @property
+    def dropouts(self) -> int:
+        """How many of the chosen sites may fail in one round."""
+        section = self.secure_aggregation
+        if section.threshold is not None:
+            return self.clients - section.threshold
+        return section.dropouts or 0
+
+    @property
+    def threshold(self) -> int:
+        """The smallest number of sites whose sum is ever revealed."""
+        return self.clients - self.dropouts
+
+    def population(self, site: str) -> str:
+        """Return the population whose budget `site` charges."""
+        return self.sites[site].population or site

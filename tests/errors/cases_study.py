@@ -1,0 +1,147 @@
+"""Every error code of `reticent.study`, raised once."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from reticent import dp
+from reticent.study import ModelFacts, derive, load_study, new_study, study_from
+from reticent.study.calibrate import calibrate
+from reticent.study.file import parse_study
+from reticent.study.toml import write_toml
+
+Case = Callable[[Path], object]
+
+FACTS = ModelFacts(factory="m:f", code_hash="0", parameters=6, vector_length=6, outputs=2)
+
+
+def _table(tmp_path: Path, **dotted: Any) -> dict[str, Any]:
+    import tomllib
+
+    table = tomllib.loads(new_study("wards"))
+    for key, value in dotted.items():
+        *path, last = key.split("__")
+        inner = table
+        for part in path:
+            inner = inner.setdefault(part, {})
+        if value is None:
+            inner.pop(last, None)
+        else:
+            inner[last] = copy.deepcopy(value)
+    return table
+
+
+def _with(**dotted: Any) -> Case:
+    def case(tmp_path: Path) -> object:
+        path = tmp_path / "study.toml"
+        path.write_text(write_toml(_table(tmp_path, **dotted)))
+        return load_study(path)
+
+    return case
+
+
+def _set(key: str, value: str) -> Case:
+    def case(tmp_path: Path) -> object:
+        path = tmp_path / "study.toml"
+        path.write_text(new_study("wards"))
+        return load_study(path, {key: value})
+
+    return case
+
+
+def _text(text: str) -> Case:
+    def case(tmp_path: Path) -> object:
+        (tmp_path / "study.toml").write_text(text)
+        return load_study(tmp_path / "study.toml")
+
+    return case
+
+
+def _model(**facts: Any) -> Case:
+    return lambda tmp_path: derive(parse_study(_table(tmp_path), where="study.toml"), FACTS.model_copy(update=facts))
+
+
+def _names_alone(_: Path) -> object:
+    table = _table(_)
+    sections = {key: table[key] for key in ("model", "data", "learning", "privacy")}
+    return study_from(sites=["north", "south", "east"], aggregation="secagg", **sections)
+
+
+def _untrue_accounting(tmp_path: Path) -> object:
+    study = parse_study(_table(tmp_path, privacy__sampling_probability=1.0), where="study.toml")
+    with mock.patch.object(dp, "epsilon", return_value=99.0):
+        return calibrate(study)
+
+
+def _no_target(tmp_path: Path) -> object:
+    private = {"privacy": {"guarantee": "none", "reason": "public"}, "learning__batch_size": 8}
+    return calibrate(parse_study(_table(tmp_path, **private, release__metrics="none"), where="study.toml"))
+
+
+NONE = {"guarantee": "none", "reason": "public records"}
+THREE = {name: {"rows": 100 + size} for size, name in enumerate("abcdefghijklmn")}
+
+CASES: dict[str, Case] = {
+    "batch-over-rows": _with(privacy__sampling_probability=None, privacy__expected_batch_size=900.0),
+    "batch-size-with-epsilon": _with(learning__batch_size=32),
+    "choose-one-key": _with(learning__local_epochs=1.0),
+    "clients-over-sites": _with(learning__clients_per_round=5),
+    "invalid-override": _set("study.name.first", "x"),
+    "invalid-value": _with(learning__momentum=1.5),
+    "keys-without-guarantee": _with(privacy__guarantee="none", privacy__reason="public"),
+    "layers-mix-examples": _model(mixing_layers=("body.1 (BatchNorm1d)",)),
+    "loss-and-label": _with(model__loss="mse_loss"),
+    "metrics-epsilon": _with(release__metrics={"every": 0}),
+    "metrics-epsilon-too-large": _with(release__metrics={"every": 0, "epsilon": 3.0}),
+    "metrics-every-over-rounds": _with(release__metrics={"every": 11, "epsilon": 0.3}),
+    "missing-key": _with(privacy__unit=None),
+    "model-outputs": _model(outputs=3),
+    "momentum-and-optimizer": _with(learning__optimizer="adam", learning__momentum=0.9),
+    "mu-and-method": _with(learning__method="fedprox"),
+    "no-target": _no_target,
+    "noise-not-found": _untrue_accounting,
+    "nothing-to-evaluate": _with(data__test_fraction=0.0),
+    "person-not-declared": _with(data__person=None),
+    "reason-missing": _with(privacy={"guarantee": "none"}, learning__batch_size=8),
+    "regression-metrics": _with(
+        data__columns=[
+            {"name": "age", "kind": "number", "range": [0.0, 110.0]},
+            {"name": "outcome", "kind": "label", "range": [0.0, 1.0]},
+        ],
+        model__loss="mse_loss",
+    ),
+    "reserved-name": _with(sites__coordinator={"rows": 500}),
+    "rows-not-declared": _names_alone,
+    "scaling-from-data": _with(data__scaling="per-site"),
+    "shared-population": _with(sites__north__population="town", sites__south__population="town"),
+    "sites-per-person-over-sites": _with(privacy__sites_per_person=5),
+    "study-not-found": lambda tmp_path: load_study(tmp_path / "absent.toml"),
+    "study-syntax": _text("[study]\nname = wards\n"),
+    "study-unreadable": load_study,
+    "sum-too-wide": _with(secure_aggregation__precision=2.0**-60),
+    "target-delta-invalid": _with(privacy__target={"epsilon": 3.0, "delta": 0.0}),
+    "target-delta-too-large": _with(privacy__target={"epsilon": 3.0, "delta": 1 / 500}),
+    "target-epsilon-invalid": _with(privacy__target={"epsilon": float("nan"), "delta": 1e-5}),
+    "threshold-over-sites": _with(secure_aggregation={"protocol": "secagg", "threshold": 5}),
+    "threshold-under-half": _with(secure_aggregation__dropouts=2),
+    "too-few-sites-to-hide": _with(sites={"north": {"rows": 500}, "south": {"rows": 500}}),
+    "too-many-kinds-of-sites": lambda tmp_path: calibrate(
+        parse_study(
+            _table(
+                tmp_path,
+                sites=THREE,
+                privacy__sampling_probability=None,
+                privacy__expected_batch_size=10.0,
+                privacy__sites_per_person=2,
+            ),
+            where="study.toml",
+        )
+    ),
+    "unit-site": _with(privacy__unit="site"),
+    "unknown-key": _with(learning__learning_rat=0.1),
+    "override-unknown-site": _set("sites.nroth.rows", "10"),
+}
