@@ -197,6 +197,17 @@ def test_tensors_arrays_and_examples_agree():
         assert part.train.units.tolist() == [0, 1, 2] * 3
 
 
+def test_pixels_of_another_range_are_refused_and_not_clipped_away():
+    made = Contract(kind="tensor", shape=(5,), classes=2, range=(0, 1))
+    pixels = np.zeros((20, 5), np.uint8)
+    pixels[::2, 0] = 200  # a tenth of all values
+    with pytest.raises(DataError) as refused:
+        prepare(made, (pixels, np.arange(20) % 2))
+    assert refused.value.code == "values-outside-range"
+    pixels[4:, 0] = 0
+    assert "2 values lay outside" in prepare(made, (pixels, np.arange(20) % 2)).warnings[0]
+
+
 def test_npz_files_serve_tensors(tmp_path):
     made = Contract(kind="tensor", shape=(2,), classes=2, scaling="none")
     np.savez(tmp_path / "a.npz", features=np.ones((3, 2)), labels=np.array([0, 1, 1]))

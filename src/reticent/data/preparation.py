@@ -241,6 +241,12 @@ def _tensor(contract: Contract, arrays: Arrays) -> _Part:
     if contract.range is not None:
         low, high = contract.range
         outside = int(np.count_nonzero((features < low) | (features > high)))
+        if 20 * outside > features.size:
+            raise DataError(
+                "values-outside-range",
+                f"{outside} of {features.size} values lie outside the declared range {list(contract.range)}",
+                hint="scale the features before, or correct `range` in the contract (pixels are often [0.0, 255.0])",
+            )
         if outside:
             warnings.append(f"{outside} values lay outside {list(contract.range)} and were moved to its nearer end")
             features = np.clip(features, low, high)

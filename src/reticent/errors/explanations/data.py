@@ -148,8 +148,8 @@ EXPLANATIONS: dict[str, str] = {
         "cells and quotes none."
     ),
     "values-outside-range": (
-        "More than half of a column lies outside its declared range, which nearly always means another unit or another "
-        "code. Clipping all of it would ruin the model in silence. Name the site's unit in site.toml, or widen the "
-        "range."
+        "More than half of a column (of arrays: a twentieth of the values) lies outside the declared range, which "
+        "nearly always means another unit or another code. Clipping all of it would ruin the model in silence. Name the "
+        "site's unit in site.toml, or widen the range."
     ),
 }
