@@ -149,7 +149,7 @@ EXPLANATIONS: dict[str, str] = {
     ),
     "values-outside-range": (
         "More than half of a column (of arrays: a twentieth of the values) lies outside the declared range, which "
-        "nearly always means another unit or another code. Clipping all of it would ruin the model in silence. Name the "
-        "site's unit in site.toml, or widen the range."
+        "nearly always means another unit or another code. Clipping all of it would ruin the model in silence. "
+        "Name the site's unit in site.toml, or widen the range."
     ),
 }
