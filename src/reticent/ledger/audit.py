@@ -55,9 +55,8 @@ def _problem(entry: Entry, before: Standing, histories: dict[str, History]) -> s
                 return "reserves under a key used before"
             histories[entry.key] = History(entry, Counter(), voided=False)
             return None
-        case "commit" | "void":
+        case _:
             return _follow(entry, histories)
-    return "is of no known kind"
 
 
 def _follow(entry: Entry, histories: dict[str, History]) -> str | None:

@@ -242,5 +242,5 @@ def _check_total(standing: Standing, amount: Amount) -> None:
             "invalid-budget",
             f"all grants of population {standing.population!r} together would be epsilon {total.epsilon_text()} and "
             f"delta {total.delta_text()}",
-            hint=f"grant less: epsilon at most {LARGEST_EPSILON:g} and delta below 1 in all; beyond, no promise is left",
+            hint=f"grant less: at most epsilon {LARGEST_EPSILON:g} and delta below 1 in all; more promises nothing",
         )

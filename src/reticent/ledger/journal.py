@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from sqlalchemy import Connection, create_engine, insert, inspect, select
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from reticent.errors import EnvironmentFault, InternalError, ReticentError, UsageError
@@ -67,7 +67,7 @@ class Journal:
 
         Yields None, where nothing was ever granted and `create` is False.
         """
-        if create and not self.path.exists():
+        if create and not self._was_there and not self.path.exists():
             self._touch()
         with self._transaction(_WRITE) as connection:
             yield self._pages(connection, create=create)
@@ -87,6 +87,9 @@ class Journal:
             raise self._fault(error.orig) from error
         except sqlite3.Error as error:
             raise self._fault(error) from error
+        except (SQLAlchemyError, UnicodeDecodeError) as error:
+            # Texts that are no UTF-8, or two rows where an index allows one: only a damaged file has them.
+            raise self._damaged(type(error).__name__) from error
 
     def _connect(self) -> sqlite3.Connection:
         # mode=rw: a file that was deleted meanwhile must not come back empty, with a fresh budget.
@@ -150,6 +153,9 @@ class Journal:
             hint=_RESTORE,
         )
 
+    def _damaged(self, problem: str) -> EnvironmentFault:
+        return EnvironmentFault("ledger-damaged", f"{self.path} is damaged or no SQLite file: {problem}", hint=_RESTORE)
+
     def _fault(self, error: BaseException | None) -> ReticentError:
         match getattr(error, "sqlite_errorcode", 0) & 0xFF:
             case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
@@ -164,10 +170,8 @@ class Journal:
                     f"the ledger {self.path} could not be written: {error}",
                     hint="free some space or check the disk, then start again; nothing was released",
                 )
-            case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-                return EnvironmentFault(
-                    "ledger-damaged", f"{self.path} is damaged or no SQLite file: {error}", hint=_RESTORE
-                )
+            case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_ERROR | sqlite3.SQLITE_FORMAT:
+                return self._damaged(str(error))
             case sqlite3.SQLITE_CANTOPEN if self._was_there and not self.path.exists():
                 return self.vanished()
             case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
@@ -179,5 +183,5 @@ class Journal:
         return InternalError(
             "ledger-invariant",
             f"the ledger {self.path} refused a row that passed its checks: {error}",
-            hint="nothing was written; please report this with the output of `reticent ledger export`",
+            hint="nothing was written; if `reticent ledger verify` finds no damage, please report this",
         )

@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn, get_args
 
 from sqlalchemy import Connection, Row, func, insert, select
 
@@ -20,6 +20,12 @@ from reticent.ledger.tables import entries
 __all__ = ["Pages"]
 
 _SUM = "sum"
+"""The filter: every plan's (epsilon, delta) is added up."""
+
+_COPIED = (
+    *("seq", "kind", "time", "population", "unit", "relation", "key", "commit_key"),
+    *("dataset", "purpose", "plan_hash", "reason", "signer"),
+)
 
 
 class Pages:
@@ -36,7 +42,8 @@ class Pages:
 
     def populations(self) -> tuple[str, ...]:
         """Return the names of all populations, sorted."""
-        return tuple(self._connection.scalars(select(entries.c.population).distinct().order_by(entries.c.population)))
+        names = select(entries.c.population).distinct().order_by(entries.c.population)
+        return tuple(_checked(row).population for row in self._connection.execute(names))
 
     def history(self, key: str) -> History | None:
         """Return what happened to the reservation `key`; None if there is none."""
@@ -47,15 +54,16 @@ class Pages:
             return None
         # Rounds repeat the same events: grouping them keeps the cost of a commit flat over a long run.
         later = self._connection.execute(
-            select(entries.c.kind, entries.c.events, func.count())
+            select(entries.c.kind, entries.c.events, func.count().label("times"))
             .where(entries.c.key == key, entries.c.kind != "reserve")
             .group_by(entries.c.kind, entries.c.events)
         ).all()
         committed: Counter[Event] = Counter()
-        for kind, text, times in later:
-            if kind == "commit":
-                committed.update({event: n * times for event, n in flatten(_events(text)).items()})
-        return History(_entry(reserve), committed, voided=any(kind == "void" for kind, _, _ in later))
+        for row in later:
+            _checked(row)
+            if row.kind == "commit":
+                committed.update({event: n * row.times for event, n in flatten(_events(row.events)).items()})
+        return History(_entry(reserve), committed, voided=any(row.kind == "void" for row in later))
 
     def was_committed(self, key: str, commit_key: str) -> bool:
         """Return whether the reservation `key` has a commit of this name."""
@@ -90,8 +98,7 @@ class Pages:
 
 
 def _values(entry: Entry, after: Standing) -> dict[str, Any]:
-    copied = ("seq", "kind", "time", "population", "unit", "relation", "key", "commit_key", "dataset", "purpose")
-    values: dict[str, Any] = {name: getattr(entry, name) for name in (*copied, "plan_hash", "reason", "signer")}
+    values: dict[str, Any] = {name: getattr(entry, name) for name in _COPIED}
     values |= {"filter": _SUM, "events": _text(entry.events)}
     values |= {"nano_epsilon": entry.amount.nano_epsilon, "atto_delta": entry.amount.atto_delta}
     for name in ("granted", "reserved", "spent"):
@@ -100,19 +107,26 @@ def _values(entry: Entry, after: Standing) -> dict[str, Any]:
     return values
 
 
+def _checked(row: Row[Any]) -> Row[Any]:
+    # SQLite stores any type in any column, so a damaged row can hold anything.
+    for name, value in row._mapping.items():
+        if name in entries.c and not isinstance(value, entries.c[name].type.python_type):
+            _damaged(f"a row of the ledger holds {type(value).__name__} as {name}")
+    return row
+
+
 def _entry(row: Row[Any]) -> Entry:
-    copied = ("seq", "kind", "time", "population", "unit", "relation", "key", "commit_key", "dataset", "purpose")
-    fields = {name: getattr(row, name) for name in (*copied, "plan_hash", "reason", "signer")}
+    _checked(row)
+    fields = {name: getattr(row, name) for name in _COPIED}
+    if row.kind not in get_args(Kind):
+        _damaged(f"row {row.seq} of the ledger is of the unknown kind {row.kind!r}")
     return Entry(amount=Amount(row.nano_epsilon, row.atto_delta), events=_events(row.events), **fields)
 
 
 def _standing(row: Row[Any]) -> Standing:
+    _checked(row)
     if row.filter != _SUM:
-        raise EnvironmentFault(
-            "ledger-damaged",
-            f"row {row.seq} of the ledger names the filter {row.filter!r}, which this version never writes",
-            hint="restore the file from a backup that is not older than the last release",
-        )
+        _damaged(f"row {row.seq} of the ledger names the unknown filter {row.filter!r}")
     return Standing(
         population=row.population,
         unit=row.unit,
@@ -132,8 +146,10 @@ def _events(text: str) -> tuple[Event, ...]:
     try:
         return tuple(events.from_json(json.dumps(plain)) for plain in json.loads(text))
     except (ValueError, TypeError, ReticentError) as error:
-        raise EnvironmentFault(
-            "ledger-damaged",
-            "the ledger holds a description of events that cannot be read",
-            hint="restore the file from a backup that is not older than the last release",
-        ) from error
+        _damaged(f"the ledger holds a description of events that cannot be read ({type(error).__name__})")
+
+
+def _damaged(message: str) -> NoReturn:
+    raise EnvironmentFault(
+        "ledger-damaged", message, hint="restore the file from a backup that is not older than the last release"
+    )

@@ -88,7 +88,7 @@ for _change in ("update", "delete"):
     event.listen(
         entries,
         "after_create",
-        DDL(
+        DDL(  # type: ignore[no-untyped-call]
             f"create trigger reticent_no_{_change} before {_change} on reticent_entries "
             "begin select raise(abort, 'the ledger is append-only'); end"
         ).execute_if(dialect="sqlite"),

@@ -1,0 +1,196 @@
+"""Faults that need processes of their own: `python ledger_child.py MODE DATABASE ARGUMENTS`, prints JSON.
+
+    kill DATABASE TRIALS BROKEN     SIGKILL a writer at random instants; what it was told must be in the ledger
+    race DATABASE WHAT N BROKEN     N processes do the same thing at the same time; prints each one's outcome
+    disk DATABASE                   writing beyond a limit of file size
+
+BROKEN is 1 for a copy with its safeguard removed. The processes are forks of one that has imported everything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pathlib
+import random
+import resource
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from reticent import dp
+from reticent.errors import ReticentError
+from reticent.ledger import Charge, Ledger, journal, pages
+
+STEP = dp.PoissonSampled(0.1, dp.Gaussian(2.0))
+dp.epsilon = lambda events, *, delta, relation: dp.flatten(events).total() * 0.25
+
+
+def grant(book: Ledger, epsilon: float = 1e5) -> None:
+    book.grant("ward-7", epsilon=epsilon, delta=0.01, unit="record", relation="add_or_remove_one", reason="test")
+
+
+def reserve(book: Ledger, key: str, steps: int = 4) -> Charge:
+    events = (dp.Repeated(STEP, steps),)
+    release = dp.Release(
+        events=events, unit="record", relation="add_or_remove_one", population="ward-7", dataset="2026"
+    )
+    return book.reserve(release, delta=1e-9, purpose="sepsis@1", plan_hash="ab12", key=key)
+
+
+# kill ---------------------------------------------------------------------------------------------------------------
+
+
+def work_until_killed(url: str, trial: int, told: int) -> None:
+    book = Ledger(url)
+    for number in range(10**6):
+        key = f"{trial}-{number}"
+        charge = reserve(book, key)
+        os.write(told, f"reserve {key} \n".encode())
+        if number % 4 == 3:
+            charge.void("not needed")
+            os.write(told, f"void {key} \n".encode())
+            continue
+        for attempt in range(3):
+            charge.commit(f"r{attempt}", [STEP])
+            os.write(told, f"commit {key} r{attempt}\n".encode())
+
+
+@contextlib.contextmanager
+def writing_late(self: journal.Journal, *, create: bool = False) -> Iterator[Any]:
+    """The broken copy: it returns before the transaction is committed, and commits each fifth time only."""
+    late = self.__dict__.setdefault("late", [])
+    if not late:
+        late.append(self._engine.connect())
+        late[0].exec_driver_sql("BEGIN IMMEDIATE")
+    yield self._pages(late[0], create=create)
+    self.calls = getattr(self, "calls", 0) + 1
+    if self.calls % 5 == 0:
+        late[0].commit()
+        late.pop().close()
+
+
+def kill(url: str, trials: str, broken: str) -> dict[str, Any]:
+    grant(Ledger(url))
+    if broken == "1":
+        journal.Journal.writing = writing_late
+    path = pathlib.Path(url.removeprefix("sqlite:///"))
+    result: Counter[str] = Counter()
+    notes = path.with_suffix(".told")
+    written = 1
+    for trial in range(int(trials)):
+        told = os.open(notes, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_APPEND)
+        pid = os.fork()
+        if pid == 0:
+            work_until_killed(url, trial, told)
+        while not os.fstat(told).st_size:
+            time.sleep(0.0005)
+        time.sleep(random.uniform(0, 0.012))
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(told)
+        result["hot journals"] += path.with_name(path.name + "-journal").exists()
+        book = Ledger(url, wait=1.0)
+        result["rows"] = book.verify()
+        stored = {f"{e.kind} {e.key} {e.commit_key}" for e in book.entries() if e.key.startswith(f"{trial}-")}
+        promised = set(notes.read_text().splitlines())
+        result["lost"] += len(promised - stored)
+        result["told"] += len(promised)
+        result["more than one ahead"] += result["rows"] - written > len(promised) + 1
+        written = result["rows"]
+    grant(Ledger(url, wait=1.0))
+    return result
+
+
+# race ---------------------------------------------------------------------------------------------------------------
+
+
+def race(url: str, what: str, racers: str, broken: str) -> dict[str, Any]:
+    append = pages.Pages.append
+
+    def slowly(*arguments: Any, **fields: Any) -> Any:
+        time.sleep(0.03)  # between the check and the append: a race that is possible happens
+        return append(*arguments, **fields)
+
+    pages.Pages.append = slowly
+    acts: dict[str, Callable[[Ledger, int], object]] = {
+        "create": lambda book, _: grant(book),
+        "reserve": lambda book, number: reserve(book, f"run-{number}"),
+        "same reserve": lambda book, _: reserve(book, "run"),
+        "commit": lambda book, number: book.charge("first").commit(f"r{number}", [dp.Repeated(STEP, 3)]),
+        "same commit": lambda book, _: book.charge("first").commit("r", [STEP]),
+        "void": lambda book, n: book.charge("first").void("x") if n % 2 else book.charge("first").commit("r", [STEP]),
+    }
+    if what != "create":
+        grant(Ledger(url), epsilon=1.5 if what.endswith("reserve") else 1e5)
+    if "commit" in what or what == "void":
+        reserve(Ledger(url), "first", steps=4)
+    if broken == "1":
+        journal._WRITE = "SELECT 1"  # no transaction: each statement for itself
+    outcomes = run_together(url, acts[what], int(racers))
+    book = Ledger(url)
+    result: dict[str, Any] = {"outcomes": outcomes, "rows": len(book.entries())}
+    with contextlib.suppress(ReticentError):
+        result["verified"] = book.verify()
+    return result
+
+
+def run_together(url: str, act: Callable[[Ledger, int], object], racers: int) -> dict[str, int]:
+    gate, opener = os.pipe()
+    children = {}
+    for number in range(racers):
+        answers, answer = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(opener)
+            book = Ledger(url)
+            os.read(gate, 1)  # returns when the parent closes the other end
+            try:
+                act(book, number)
+                outcome = "ok"
+            except ReticentError as error:
+                outcome = error.code
+            except BaseException as error:
+                outcome = repr(error)
+            os.write(answer, outcome.encode())
+            os._exit(0)
+        os.close(answer)
+        children[pid] = answers
+    os.close(opener)
+    outcomes: Counter[str] = Counter()
+    for pid, answers in children.items():
+        with os.fdopen(answers) as reader:
+            outcomes[reader.read()] += 1
+        os.waitpid(pid, 0)
+    return outcomes
+
+
+# disk ---------------------------------------------------------------------------------------------------------------
+
+
+def disk(url: str) -> dict[str, Any]:
+    book = Ledger(url)
+    grant(book)
+    path = pathlib.Path(url.removeprefix("sqlite:///"))
+    no_limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 8192, no_limit[1]))
+    told, code = [], ""
+    while not code:
+        try:
+            told.append(reserve(book, f"run-{len(told)}").key)
+        except ReticentError as error:
+            code = error.code
+    full = {"code": code, "told": told, "rows": book.verify()}
+    resource.setrlimit(resource.RLIMIT_FSIZE, no_limit)
+    stored = [entry.key for entry in book.entries() if entry.kind == "reserve"]
+    reserve(book, f"run-{len(told)}")
+    return {**full, "stored": stored, "rows_after": book.verify()}
+
+
+if __name__ == "__main__":
+    mode, database, *arguments = sys.argv[1:]
+    sys.stdout.write(json.dumps({"kill": kill, "race": race, "disk": disk}[mode](f"sqlite:///{database}", *arguments)))
