@@ -145,7 +145,7 @@ def test_per_site_scaling_uses_the_sample_deviation_of_training_rows(contract, w
     np.testing.assert_allclose(prepared.train.features, expected[:150], rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(prepared.test.features, expected[150:], rtol=1e-4, atol=1e-5)
     assert prepared.standardiser is not None
-    again = prepared.standardiser.apply(features_of(contract(scaling="per-site"), frame))
+    again = features_of(contract(scaling="per-site"), frame, standardiser=prepared.standardiser)
     np.testing.assert_allclose(again, expected, rtol=1e-4, atol=1e-5)
 
 

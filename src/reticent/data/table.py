@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from reticent.data.cells import codes_of, numbers_of, texts_of
 from reticent.data.contract import OTHER, Column, Contract
 from reticent.data.mapping import SiteMapping
+from reticent.data.scaling import Standardiser
 from reticent.data.text import canonical
-from reticent.errors import DataError
+from reticent.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,17 +124,35 @@ def scale_declared(column: Column, features: Numbers) -> Numbers:
     return (features - low) * (2.0 / (high - low)) - 1.0
 
 
-def features_of(contract: Contract, frame: pd.DataFrame, mapping: SiteMapping | None = None) -> NDArray[np.float32]:
+def features_of(
+    contract: Contract,
+    frame: pd.DataFrame,
+    mapping: SiteMapping | None = None,
+    *,
+    standardiser: Standardiser | None = None,
+) -> NDArray[np.float32]:
     """Return the features of a table, shape `(n, contract.n_features)`, from the contract alone.
 
-    With `scaling = "per-site"` numbers come back unscaled: apply the `Standardiser` of the training data.
+    Args:
+      contract: What the model reads.
+      frame: The rows; a label is not needed.
+      mapping: How the frame keeps the contract's columns.
+      standardiser: With `scaling = "per-site"`, the statistics that belong to these rows.
 
     Raises:
       DataError: If a column is missing or holds what the contract does not allow.
+      UsageError: If the scaling is per site and no statistics are given: raw numbers would pass for scaled ones.
     """
     mapping = mapping or SiteMapping()
+    if contract.scaling == "per-site" and standardiser is None:
+        raise UsageError(
+            "standardiser-missing",
+            "scaling is 'per-site', and no statistics of a site were given",
+            hint="use the `standardiser` that `prepare` returned for the rows' site, or a contract with declared scaling",
+        )
     columns = [(column, read_column(frame, column, mapping).values) for column in contract.features]
-    return assemble(contract, columns).astype(np.float32)
+    features = assemble(contract, columns)
+    return features.astype(np.float32) if standardiser is None else standardiser.apply(features)
 
 
 def assemble(contract: Contract, columns: list[tuple[Column, Numbers]]) -> Numbers:

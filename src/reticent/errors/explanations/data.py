@@ -125,6 +125,11 @@ EXPLANATIONS: dict[str, str] = {
         'Data in parts must have exactly the parts "train" and "test". Give both, or one source without parts and let '
         "the contract split it."
     ),
+    "standardiser-missing": (
+        "The contract scales each site by its own statistics, so the contract alone does not tell how to scale new "
+        "rows. Give the standardiser that `prepare` returned for the rows' own site. Contracts with declared ranges "
+        "need no such thing, and are the only ones for which an epsilon can be claimed."
+    ),
     "tensor-shape": (
         "The arrays do not have the shape that the contract declares, or not one label for each row. Reshape them, or "
         "correct `shape` in the contract, which is the shape of one example without the number of rows."
