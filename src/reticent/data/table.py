@@ -148,7 +148,7 @@ def features_of(
         raise UsageError(
             "standardiser-missing",
             "scaling is 'per-site', and no statistics of a site were given",
-            hint="use the `standardiser` that `prepare` returned for the rows' site, or a contract with declared scaling",
+            hint="use the `standardiser` that `prepare` returned for the rows' site, or use declared scaling",
         )
     columns = [(column, read_column(frame, column, mapping).values) for column in contract.features]
     features = assemble(contract, columns)
