@@ -17,6 +17,9 @@ from reticent.study.sections import Study
 __all__ = ["study_from", "without_privacy"]
 
 
+_UNSTATED = {"name": "study", "purpose": "not stated", "contact": "not stated"}
+
+
 def study_from(
     *,
     model: Any,
@@ -26,9 +29,6 @@ def study_from(
     privacy: Any,
     aggregation: Any,
     loss: str | None = None,
-    name: str = "study",
-    purpose: str = "not stated",
-    contact: str = "not stated",
     **sections: Any,
 ) -> Study:
     """Return a study from its sections, after the same checks as a study file.
@@ -41,10 +41,7 @@ def study_from(
       privacy: The section.
       aggregation: The section, or the protocol alone: "secagg" or "plain".
       loss: Name of the loss, if `model` does not say it; else what suits the label.
-      name: Of the study.
-      purpose: What the model is for.
-      contact: Who answers for it.
-      sections: `release`, `ledger`, `run`; or the whole section `study`.
+      sections: `study` (name, purpose, contact; as far as they are known), `release`, `ledger`, `run`.
 
     Relative paths are relative to the current folder.
 
@@ -53,13 +50,13 @@ def study_from(
       PolicyRefused: If the promise could not hold.
     """
     table: dict[str, Any] = {
-        "study": {"name": name, "purpose": purpose, "contact": contact},
         "data": _table(data),
         "learning": _table(getattr(learning, "section", learning)),
         "privacy": _table(privacy),
         "secure_aggregation": {"protocol": aggregation} if isinstance(aggregation, str) else _table(aggregation),
         **{section: _table(value) for section, value in sections.items()},
     }
+    table["study"] = {**_UNSTATED, **table.get("study", {})}
     table["model"] = _model(model, loss, table["data"])
     table["sites"] = _sites(sites, table["privacy"])
     given = {section: value for section, value in table.items() if value is not None}

@@ -37,7 +37,7 @@ def predict(
       vector_length: Values of the model that travel.
       classes: Classes of the label; an evaluation sends their confusion counts.
       clients: Sites in one round.
-      ring_bits: Width of a masked element; not used unless `masked`.
+      ring_bits: Width of a masked element.
       masked: Whether sums are taken under secure aggregation.
       rounds: Training rounds.
       evaluations: Rounds that are followed by an evaluation.
@@ -54,12 +54,8 @@ def predict(
     else:
         down = up = _ENVELOPE
         update, counts = vector_length * _PLAIN_VALUE, metrics_length * _PLAIN_VALUE
-    download, upload = model + down, update + up
-    return Cost(
-        download_per_round=download,
-        upload_per_round=upload,
-        total_per_site=rounds * (download + upload) + evaluations * (model + down + counts + up),
-    )
+    total = rounds * (model + down + update + up) + evaluations * (model + down + counts + up)
+    return Cost(download_per_round=model + down, upload_per_round=update + up, total_per_site=total)
 
 
 def _packed(length: int, bits: int) -> int:

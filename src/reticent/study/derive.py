@@ -13,6 +13,7 @@ from reticent.study.cost import predict
 from reticent.study.limits import assumptions, not_covered
 from reticent.study.plan import (
     AggregationPlan,
+    Cost,
     MetricsPlan,
     ModelFacts,
     OptimizerPlan,
@@ -41,7 +42,6 @@ def derive(study: Study, facts: ModelFacts) -> Plan:
     check_model(study, facts)
     calibration = calibrate(study) if study.privacy.claimed else None
     aggregation = _aggregation(study, facts)
-    evaluations = evaluations_of(study)
     return Plan(
         study=study.study.name,
         purpose=study.study.purpose,
@@ -53,7 +53,7 @@ def derive(study: Study, facts: ModelFacts) -> Plan:
         why_no_promise=study.privacy.reason or "",
         aggregation=aggregation,
         metrics=MetricsPlan(
-            evaluations=evaluations, noise_multiplier=calibration.metrics_noise if calibration else None
+            evaluations=evaluations_of(study), noise_multiplier=calibration.metrics_noise if calibration else None
         ),
         sites=tuple(_site(study, name, calibration) for name in sorted(study.sites)),
         guarantee=_guarantee(study, calibration),
@@ -62,16 +62,7 @@ def derive(study: Study, facts: ModelFacts) -> Plan:
         who_sees=visibility(study),
         assumptions=assumptions(study),
         not_covered=not_covered(study),
-        cost=predict(
-            vector_length=facts.vector_length,
-            classes=len(study.data.classes),
-            clients=study.clients,
-            ring_bits=aggregation.ring_bits,
-            masked=aggregation.protocol == "secagg",
-            rounds=study.learning.rounds,
-            evaluations=len(evaluations),
-            private=study.privacy.claimed,
-        ),
+        cost=_cost(study, facts, aggregation),
     )
 
 
@@ -148,6 +139,19 @@ def _site(study: Study, name: str, calibration: Calibration | None) -> SitePlan:
         expected_batch_size=sampling.expected_batch_size if sampling else None,
         noise_multiplier=calibration.noise[sampling] if calibration and sampling else None,
         epsilon=calibration.site_epsilon[sampling] if calibration and sampling else None,
+    )
+
+
+def _cost(study: Study, facts: ModelFacts, aggregation: AggregationPlan) -> Cost:
+    return predict(
+        vector_length=facts.vector_length,
+        classes=len(study.data.classes),
+        clients=study.clients,
+        ring_bits=aggregation.ring_bits,
+        masked=aggregation.protocol == "secagg",
+        rounds=study.learning.rounds,
+        evaluations=len(evaluations_of(study)),
+        private=study.privacy.claimed,
     )
 
 
