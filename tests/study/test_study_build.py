@@ -128,6 +128,13 @@ def test_a_missing_section_is_named(section: str) -> None:
     assert f"study: {name} is missing" in caught.value.message
 
 
+def test_what_the_study_is_for_may_be_left_open() -> None:
+    assert make().study.purpose == "not stated"
+    assert make(study={"purpose": "a trial"}).study.purpose == "a trial"
+    with pytest.raises(UsageError, match="study: study is 'wards'"):
+        make(study="wards")
+
+
 def test_unknown_sections_and_keys_are_errors() -> None:
     with pytest.raises(UsageError, match="deploy is not a known key"):
         make(deploy={"engine": "flare"})

@@ -56,7 +56,8 @@ def study_from(
         "secure_aggregation": {"protocol": aggregation} if isinstance(aggregation, str) else _table(aggregation),
         **{section: _table(value) for section, value in sections.items()},
     }
-    table["study"] = {**_UNSTATED, **table.get("study", {})}
+    stated = table.get("study") or {}
+    table["study"] = {**_UNSTATED, **stated} if isinstance(stated, dict) else stated
     table["model"] = _model(model, loss, table["data"])
     table["sites"] = _sites(sites, table["privacy"])
     given = {section: value for section, value in table.items() if value is not None}
