@@ -156,3 +156,21 @@ def test_a_study_without_a_promise_says_so(run_of: Any, unprotected: str) -> Non
     assert "No promise about single people is made" in page
     assert "the data are public" in page
     assert all(release.epsilon_one is None for site in facts.sites for release in site.releases)
+
+
+def test_an_evaluation_does_not_hide_who_was_absent_from_training(facts: Facts) -> None:
+    assert 12 in [e.round for e in facts.utility.evaluations]
+    assert facts.rounds[11].absent == {"south": "no answer"}
+    assert facts.rounds[11].contributors == ("east", "north", "west")
+
+
+def test_another_run_on_the_same_people_counts_in_the_balance_only(copied: Written) -> None:
+    plan = copied.plan
+    charge = copied.ledger.reserve(
+        plan.release("north"), delta=1e-5, purpose="another", plan_hash="0" * 64, key="another-run/north"
+    )
+    charge.commit("another-run/north/train/update/1/1", [plan.execution("north")])
+    north = next(site for site in gather(copied.folder, copied.ledger).sites if site.name == "north")
+    assert north.releases[0].made == 20
+    assert north.budget is not None
+    assert north.budget.spent_epsilon == pytest.approx(2 * 2.9985, abs=1e-3)
