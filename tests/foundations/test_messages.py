@@ -169,6 +169,12 @@ def test_every_truncation_and_extension_is_refused() -> None:
     assert not check_parser(data + b"\0")
 
 
+def test_bytes_after_the_last_field_are_refused_even_if_the_length_counts_them() -> None:
+    data = bytearray(_sample() + b"\0")
+    data[5:13] = struct.pack("<Q", len(data))
+    assert not check_parser(bytes(data))
+
+
 def test_random_edits_and_random_bytes() -> None:
     generator = random.Random(3)
     data = _sample()

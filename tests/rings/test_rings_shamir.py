@@ -80,6 +80,33 @@ def test_fewer_shares_fit_every_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(set(views[0])) == 49
 
 
+def restored_by(holders: int, threshold: int) -> bool:
+    """Whether so many shares, interpolated as if they were enough, give the secret."""
+    value = secret(32)
+    shares = split(value, shares=5, threshold=threshold)
+    try:
+        return Interpolation(range(1, holders + 1)).secret(shares) == value
+    except IdentityError:
+        return False
+
+
+@pytest.mark.parametrize("threshold", [2, 3, 4, 5])
+def test_one_share_less_does_not_restore(threshold: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert restored_by(threshold, threshold)
+    assert not restored_by(threshold - 1, threshold)
+    # Broken copy: a polynomial of one degree less.
+    uniform = shamir._uniform
+    monkeypatch.setattr(shamir, "_uniform", lambda count: uniform(count - 1))
+    assert restored_by(threshold - 1, threshold)
+
+
+def test_a_result_longer_than_the_secret_is_refused() -> None:
+    """A random result fits into 16 bytes with probability 2^-128."""
+    shares = split(secret(32), shares=3, threshold=2)
+    with pytest.raises(IdentityError, match="do not fit together"):
+        combine({x: b"\x10" + share[1:] for x, share in shares.items()}, threshold=2)
+
+
 def test_a_wrong_share_among_more_than_needed_is_seen() -> None:
     shares = split(secret(32), shares=5, threshold=3)
     other = split(secret(32), shares=5, threshold=3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import random
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -128,6 +129,27 @@ def test_other_keys_are_refused(changed: Any, code: str) -> None:
 
 def _masking(cast: Cast, name: str) -> bytes:
     return decode(cast.keys[name], wire.PublicKeys, limit=LIMIT).masking
+
+
+@pytest.mark.parametrize("field", ["encryption", "masking"])
+def test_the_signature_covers_both_keys(field: str) -> None:
+    cast = Cast("share_keys")
+    genuine = decode(cast.keys["bob"], wire.PublicKeys, limit=LIMIT)
+    own = X25519PrivateKey.generate().public_key().public_bytes_raw()
+    forged = encode(replace(genuine, **{field: own}))
+    message = shown(cast, bob=forged)
+    assert refused(lambda: cast.clients["ada"].share_keys(message), IdentityError) == "bad-signature"
+
+
+def test_more_clients_than_agreed_are_refused() -> None:
+    three = Parameters(clients=3, length=16, bound=1.0, precision=0.25, dropouts=0)
+    clients = {name: Client(three, name, KEYS[name], ROSTER, SESSION) for name in NAMES}
+    keys = {name: client.advertise() for name, client in clients.items()}
+    message = encode(wire.KeyRoster(keys))
+    assert refused(lambda: clients["ada"].share_keys(message), IdentityError) == "key-rejected"
+    server = Server(three, ROSTER, SESSION)
+    assert len(server.keys_to_roster(keys)) == 3
+    assert set(server.rejected) == {"dan"}
 
 
 def test_a_stranger_in_the_roster_is_refused() -> None:
@@ -322,6 +344,16 @@ def test_a_client_is_not_copied_and_forgets_its_secrets() -> None:
     assert "next" in repr(ada)
 
 
+def test_secrets_are_dropped_as_soon_as_they_are_not_needed() -> None:
+    shared = Cast("masked_input").clients["ada"]
+    assert shared._encryption_secret == shared._masking_secret == b""
+    assert shared._seed
+    masked = Cast("unmask").clients["ada"]
+    assert masked._seed == b""
+    assert not masked._pair_keys
+    assert not masked._encryption_shared
+
+
 def test_vectors_that_do_not_fit() -> None:
     for vector, code in (
         (np.ones(15), "vector-shape"),
@@ -409,6 +441,35 @@ def test_a_wrong_share_fails_loudly_instead_of_a_wrong_sum() -> None:
     with pytest.raises(IdentityError) as caught:
         cast.server.sum({**opened, "ada": encode(wire.Openings(wrong, openings.keys))})
     assert caught.value.code in ("reconstruction-failed", "shares-inconsistent")
+
+
+def test_a_wrong_share_of_a_vanished_masking_key_fails_loudly() -> None:
+    cast = Cast("masked_input")
+    masked = {n: c.masked_input(cast.delivered[n], VECTOR) for n, c in cast.clients.items() if n != "dan"}
+    survivors = cast.server.survivors(masked)
+    opened = {n: cast.clients[n].unmask(survivors[n]) for n in survivors}
+    openings = decode(opened["ada"], wire.Openings, limit=LIMIT)
+    share = openings.keys["dan"]
+    wrong = {"dan": share[:-1] + bytes([share[-1] ^ 1])}
+    with pytest.raises(IdentityError) as caught:
+        cast.server.sum({**opened, "ada": encode(wire.Openings(openings.seeds, wrong))})
+    assert caught.value.code in ("reconstruction-failed", "shares-inconsistent")
+
+
+def test_incomplete_replies_make_their_sender_absent() -> None:
+    cast = Cast("share_keys")
+    shares = {n: c.share_keys(cast.roster) for n, c in cast.clients.items()}
+    sealed = dict(decode(shares["bob"], wire.SealedShares, limit=LIMIT).sealed)
+    del sealed["dan"]
+    delivered = cast.server.route_shares({**shares, "bob": encode(wire.SealedShares(sealed))})
+    assert set(delivered) == {"ada", "cyd", "dan"}
+    cast = Cast("unmask")
+    opened = {n: c.unmask(cast.survivors[n]) for n, c in cast.clients.items()}
+    openings = decode(opened["ada"], wire.Openings, limit=LIMIT)
+    seeds = {n: share for n, share in openings.seeds.items() if n != "dan"}
+    result = cast.server.sum({**opened, "ada": encode(wire.Openings(seeds, {}))})
+    assert (result.vector == 4).all()
+    assert set(cast.server.rejected) == {"ada"}
 
 
 def test_clients_that_were_shown_another_model_do_not_add_up() -> None:

@@ -73,6 +73,26 @@ def test_both_ends_of_a_pair_derive_one_key_and_nobody_else() -> None:
     assert masks.self_key(shared, CONTEXT, "ada") not in keys
 
 
+@pytest.mark.parametrize(
+    "key_of",
+    [
+        lambda context: masks.pair_key(bytes(32), context, "ada", "bob"),
+        lambda context: masks.self_key(bytes(32), context, "ada"),
+        lambda context: masks.commit(bytes(32), context, "ada"),
+        lambda context: masks.seal_shares(bytes(32), context, "ada", "bob", b"shares"),
+    ],
+)
+def test_every_key_is_bound_to_the_context(key_of: Callable[[bytes], bytes]) -> None:
+    assert key_of(CONTEXT) != key_of(b"\1" * 32)
+
+
+def test_the_context_is_bound_to_session_parameters_and_keys(four: Parameters) -> None:
+    other = Parameters(clients=4, length=1024, bound=1.0, precision=1.0, dropouts=0)
+    contexts = {wire.session_context(p, s) for p in (four, other) for s in (b"1", b"2")}
+    contexts |= {wire.roster_context(s, m) for s in (b"1", b"2") for m in (b"keys", b"other keys")}
+    assert len(contexts) == 8
+
+
 def same_words(play: Any, monkeypatch: pytest.MonkeyPatch, one: Any, two: Any) -> bool:
     """Whether two sessions whose secrets all repeat (a restored snapshot, say) send the same masked vector."""
     from reticent.secagg import client
