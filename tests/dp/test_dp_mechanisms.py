@@ -124,6 +124,19 @@ def test_gaussian_meets_its_promise() -> None:
     assert float(single) * 2**10 == round(float(single) * 2**10)
 
 
+def test_gaussian_charges_its_rounding() -> None:
+    """A coarse grid: the noise covers sensitivity + sqrt(d) * grid, here six times the sensitivity."""
+    values = dp.gaussian(np.zeros(40_000), sensitivity=40.0, epsilon=10.0, delta=1e-5, grid=1.0)
+    assert spread_is_right(values, 0.49989 * 240.0)
+    assert not spread_is_right(values, 0.49989 * 40.0)
+
+
+def test_gaussian_rounds_to_the_nearest_before_the_noise() -> None:
+    """Noise of 0.01 about 1.0; the grid next below, 0.75, would be 25 standard deviations away."""
+    found = float(dp.gaussian(0.9, sensitivity=0.01, epsilon=400.0, delta=1e-5, grid=0.25))
+    assert found == 1.0
+
+
 def test_gaussian_never_says_the_value() -> None:
     for value in (math.nan, math.inf, 1.2345e300):
         with pytest.raises(UsageError) as caught:

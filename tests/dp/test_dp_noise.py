@@ -57,15 +57,15 @@ def p_value(sampler: Sampler, scale: float, draws: int) -> float:
 
 
 def pooled(expected: NDArray[Any], seen: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Join neighbouring cells until each expects 8 draws or more."""
+    """Join neighbouring cells until each expects 20 draws or more."""
     cells: list[list[float]] = []
     for one, other in zip(expected, seen, strict=True):
-        if cells and cells[-1][0] < 8:
+        if cells and cells[-1][0] < 20:
             cells[-1][0] += one
             cells[-1][1] += other
         else:
             cells.append([float(one), float(other)])
-    if cells[-1][0] < 8:
+    if cells[-1][0] < 20:
         last = cells.pop()
         cells[-1][0] += last[0]
         cells[-1][1] += last[1]

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reticent import dp
+from reticent.dp.precision import NORM_MARGIN
 from reticent.errors import UsageError
 
 norms = st.floats(1e-6, 1e6)
@@ -23,7 +24,7 @@ def test_rounding_adds_at_most_one_per_cent(norm: float, d: int) -> None:
     assert math.sqrt(d) * grid / 2 <= 0.01 * norm
     assert math.sqrt(d) * (2 * grid) / 2 > 0.01 * norm * (1 - 1e-9)
     sensitivity = dp.encoded_sensitivity(norm, grid, d)
-    assert norm + math.sqrt(d) * grid / 2 < sensitivity <= 1.0102 * norm
+    assert norm * (1 + NORM_MARGIN) + math.sqrt(d) * grid / 2 < sensitivity <= 1.0102 * norm
 
 
 @pytest.mark.parametrize("d", [1, 7, 1000, 200_000])
@@ -38,6 +39,19 @@ def test_contributions_clipped_in_float32_stay_within(d: int) -> None:
             clipped = gradient * np.float32(min(1.0, norm / size))
             encoded = np.rint(clipped.astype(np.float64) / grid)
             assert np.linalg.norm(encoded) * grid <= bound
+
+
+@pytest.mark.parametrize("d", [10, 10_000, 1_000_000])
+def test_the_margin_covers_clipping_in_float32(d: int) -> None:
+    """Measured overshoot of float32 clipping: above zero, so a margin is needed, and below a hundredth of it."""
+    rng = np.random.default_rng(d)
+    overshoots = []
+    for _ in range(20 if d < 10**6 else 3):
+        gradient = rng.standard_normal(d).astype(np.float32)
+        clipped = gradient * (np.float32(1.0) / np.sqrt(np.sum(gradient * gradient)))
+        overshoots.append(float(np.linalg.norm(clipped.astype(np.float64))) - 1)
+    assert max(map(abs, overshoots)) < NORM_MARGIN / 100
+    assert max(map(abs, overshoots)) > 0
 
 
 def test_the_worst_rounding_is_covered_and_without_the_margin_it_is_not() -> None:
