@@ -16,6 +16,7 @@ import pytest
 from scipy import stats
 
 from reticent.messages import decode, encode
+from reticent.rings import SHARE_BYTES
 from reticent.secagg import Client, Parameters, masks, wire
 
 ALL_FATES = list(itertools.product(range(5), repeat=4))
@@ -170,3 +171,23 @@ def test_recorded_messages_hold_no_secret(play: Any, four: Parameters, monkeypat
     assert len(drawn) == 4
     assert not any(seed in everything for seed in drawn)
     assert decode(recording.requests["unmask"]["ada"], wire.Survivors, limit=1000).names == ("ada", "bob", "dan")
+
+
+@pytest.mark.parametrize(("users", "entries", "published"), [(2**10, 2**20, 1.73), (2**13, 2**24, 1.98)])
+def test_expansion_is_below_the_published_one(users: int, entries: int, published: float) -> None:
+    """Bonawitz et al. 2017, abstract: 16-bit inputs; the second row there has 2^14 users, more than we allow.
+
+    Sizes of messages do not depend on their content, so they are made of zeros; the vector itself is not.
+    """
+    parameters = Parameters(clients=users, length=entries, bound=2.0**15 - 1, precision=1.0, dropouts=users // 3)
+    names = [f"site{i:04}" for i in range(users)]
+    sealed = len(masks.seal_shares(bytes(32), b"", names[0], names[1], bytes(2 * SHARE_BYTES)))
+    messages = (
+        encode(wire.PublicKeys(bytes(32), bytes(32), bytes(64))),
+        encode(wire.SealedShares(dict.fromkeys(names[1:], bytes(sealed)))),
+        encode(wire.Openings(dict.fromkeys(names, bytes(SHARE_BYTES)), {})),
+        encode(wire.MaskedInput(b"", bytes(32))),
+    )
+    control = sum(map(len, messages))
+    assert control <= 215 * users
+    assert (control + parameters.encoding.packed_bytes(entries)) / (2 * entries) < published
