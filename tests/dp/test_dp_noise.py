@@ -174,6 +174,11 @@ def test_the_last_bit_ends_the_reading() -> None:
     assert 30 < abs(int(drawn[0])) <= 38
 
 
+def test_a_scale_far_below_the_grid_gives_zeros() -> None:
+    stream = Words(5, 1 << 62, 0, 1)
+    assert rounded_gaussian(1e-300, 3, stream).tolist() == [0, 0, 0]  # type: ignore[arg-type]
+
+
 def test_the_declared_error_of_ndtri_holds_with_a_wide_margin() -> None:
     """Measured error of scipy's inverse below 2^-47 (1 + x); GUARD allows 2^-40."""
     rng = np.random.default_rng(0)  # test points, not noise

@@ -40,6 +40,9 @@ _MAX_BITS = 1024
 TOTAL_VARIATION = 2.0**-970
 """Per draw: fewer than 2^54 boundaries lie within the reach of 2^-1024, each undecided with probability 2^-1024."""
 
+_FARTHEST = Fraction(64)
+"""Beyond 64 standard deviations lies less than 2^-2900, below anything that 1024 bits resolve."""
+
 _CHUNK = 1 << 17
 _MAGNITUDE = np.uint64((1 << 63) - 1)
 
@@ -105,6 +108,7 @@ class _Uniform:
         """Return whether it is larger than P(N(0, 1) > boundary), for boundary > 0."""
         from mpmath import mp
 
+        boundary = min(boundary, _FARTHEST)
         while True:
             with mp.workprec(self._read + 96):
                 # Every operation is good to the working precision, so the error of `tail` is far below the margin.
