@@ -49,7 +49,12 @@ class _Site:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as errors:
             self.process = subprocess.Popen(  # noqa: S603  (our own interpreter and module)
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, bufsize=0
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                bufsize=0,
+                env={"OMP_NUM_THREADS": "1", **os.environ},  # many one-thread processes share few cores best
             )
         self._received = bytearray()
 

@@ -13,7 +13,6 @@ from reticent.runs import RunFolder, open_host
 
 def main(path: str, site: str) -> int:
     """Serve `site` of the run in `path`."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     # Whatever the study's code prints goes to the log: standard output belongs to the protocol.
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
