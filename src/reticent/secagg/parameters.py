@@ -11,7 +11,7 @@ from reticent.rings import FixedPoint
 
 __all__ = ["Parameters"]
 
-_MAX_CLIENTS = 10_000
+_MAX_CLIENTS = 1 << 14
 _MAX_LENGTH = 1 << 31
 
 
