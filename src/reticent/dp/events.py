@@ -101,7 +101,7 @@ def from_json(text: str) -> Event:
     """Return the event that `to_json` wrote; refuses anything else."""
     try:
         return _event(json.loads(text))
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UsageError(
             "unknown-event", f"not an event: {text[:200]!r}", hint="use events written by this version or an older one"
         ) from error

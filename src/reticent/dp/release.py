@@ -38,11 +38,14 @@ class Release:
     dataset: str
 
     def __post_init__(self) -> None:
-        for name, value, allowed in (("unit", self.unit, Unit), ("relation", self.relation, Relation)):
-            if value not in get_args(allowed):
-                raise UsageError(
-                    f"invalid-{name}", f"{name} is {value!r}", hint=f"use one of {', '.join(get_args(allowed))}"
-                )
+        if self.unit not in get_args(Unit):
+            raise UsageError("invalid-unit", f"unit is {self.unit!r}", hint=f"use one of {', '.join(get_args(Unit))}")
+        if self.relation not in get_args(Relation):
+            raise UsageError(
+                "invalid-relation",
+                f"relation is {self.relation!r}",
+                hint=f"use one of {', '.join(get_args(Relation))}",
+            )
 
     def counts(self) -> Counter[Event]:
         """Return how often each single event occurs in the release."""

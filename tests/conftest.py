@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -111,3 +113,28 @@ def small_study(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return make
+
+
+@dataclass
+class Outcome:
+    """What a command left behind."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture()
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Run one command as the shell would, and return its status and what it printed."""
+
+    def call(*arguments: object) -> Outcome:
+        from reticent.cli.app import run_app
+
+        monkeypatch.setattr(sys, "argv", ["reticent", *map(str, arguments)])
+        capsys.readouterr()
+        status = run_app()
+        captured = capsys.readouterr()
+        return Outcome(status, captured.out, captured.err)
+
+    return call
