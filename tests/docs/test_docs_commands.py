@@ -96,7 +96,9 @@ def test_no_document_names_a_registry_or_a_machine() -> None:
 
 def test_a_block_that_fails_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Broken copies: a misspelt name in Python, a refused command in the middle of a script."""
-    text = "```python\nimport reticent\nreticent.plam('study.toml')\n```\n\n```bash runnable\nreticent plam x\ntrue\n```\n"
+    text = (
+        "```python\nimport reticent\nreticent.plam('study.toml')\n```\n\n```bash runnable\nreticent plam x\ntrue\n```\n"
+    )
     (_, _, python), (_, _, bash) = blocks(text)
     with pytest.raises(AttributeError):
         test_python_blocks_run(1, python, tmp_path, monkeypatch)
