@@ -55,7 +55,7 @@ def test_entries_say_who_what_and_why(book: Ledger, grant: Callable, reserve: Ca
     assert held.events == (dp.Repeated(step, 4),)
     assert (drawn.key, drawn.commit_key, drawn.events, drawn.epsilon) == ("run-1", "round 1", (step,), 1.0)
     assert (drawn.purpose, drawn.plan_hash, drawn.dataset) == ("sepsis@1", "c0ffee", "2026-10")
-    assert allowed.time < held.time < drawn.time
+    assert allowed.time <= held.time <= drawn.time
 
 
 def test_a_reopened_ledger_knows_everything(book: Ledger, grant: Callable, reserve: Callable, step: dp.Event) -> None:

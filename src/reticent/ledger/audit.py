@@ -34,7 +34,7 @@ def audit(rows: Iterable[tuple[Entry, Standing]]) -> int:
             raise _contradiction(seen, "is missing")
         empty = Standing(population=entry.population, unit=entry.unit, relation=entry.relation)
         before = standings.get(entry.population, empty)
-        problem = _problem(entry, before, histories)
+        problem = _problem(entry, histories)
         after = before.after(entry.kind, entry.amount)
         if problem is None and (after != stored or not after.granted.covers(after.reserved + after.spent)):
             problem = "does not add up"
@@ -44,9 +44,7 @@ def audit(rows: Iterable[tuple[Entry, Standing]]) -> int:
     return seen
 
 
-def _problem(entry: Entry, before: Standing, histories: dict[str, History]) -> str | None:
-    if (entry.unit, entry.relation) != (before.unit, before.relation):
-        return "changes the unit or the relation of its population"
+def _problem(entry: Entry, histories: dict[str, History]) -> str | None:
     match entry.kind:
         case "grant":
             return None

@@ -183,5 +183,5 @@ class Journal:
         return InternalError(
             "ledger-invariant",
             f"the ledger {self.path} refused a row that passed its checks: {error}",
-            hint="nothing was written; if `reticent ledger verify` finds no damage, please report this",
+            hint="nothing was written; if `Ledger(...).verify()` finds no damage, please report this",
         )

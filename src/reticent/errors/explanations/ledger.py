@@ -54,7 +54,7 @@ EXPLANATIONS: dict[str, str] = {
     ),
     "ledger-invariant": (
         "The database refused a row that the program had checked before, by a rule that the tables carry for "
-        "themselves. Nothing was written. Run `reticent ledger verify`: if it finds no damage, this is our mistake; "
+        "themselves. Nothing was written. Call `Ledger(...).verify()`: if it finds no damage, this is our mistake; "
         "please report it."
     ),
     "ledger-unreachable": (

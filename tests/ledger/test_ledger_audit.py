@@ -1,0 +1,64 @@
+"""Rows that add up, and still cannot have happened: each has one defect that only one check of the audit can see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from reticent import dp
+from reticent.errors import EnvironmentFault
+from reticent.ledger.amounts import NOTHING, Amount
+from reticent.ledger.audit import audit
+from reticent.ledger.entries import Entry, Standing
+
+STEP = dp.Gaussian(2.0)
+PLAN = Amount(10, 10)
+GRANT = ("grant", "w", Amount(100, 100), {})
+RESERVE = ("reserve", "w", PLAN, {"key": "a", "events": (dp.Repeated(STEP, 3),)})
+FIRST = ("commit", "w", PLAN, {"key": "a", "events": (STEP,)})
+LATER = ("commit", "w", NOTHING, {"key": "a", "events": (STEP,)})
+VOID = ("void", "w", PLAN, {"key": "a"})
+
+
+def rows(*actions: tuple[Any, ...]) -> list[tuple[Entry, Standing]]:
+    """Return entries with the totals that follow from them."""
+    standings: dict[str, Standing] = {}
+    written = []
+    for seq, (kind, population, amount, fields) in enumerate(actions, start=1):
+        claim = {"population": population, "unit": "record", "relation": "replace_one"}
+        before = standings.get(population, Standing(**claim))
+        standings[population] = before.after(kind, amount)
+        entry = Entry(**{"seq": seq, "kind": kind, "time": "", "amount": amount, **claim, **fields})
+        written.append((entry, standings[population]))
+    return written
+
+
+def test_what_can_have_happened() -> None:
+    assert audit([]) == 0
+    assert audit(rows(GRANT, RESERVE, FIRST, LATER, LATER)) == 5
+    assert audit(rows(GRANT, RESERVE, VOID)) == 3
+
+
+IMPOSSIBLE = {
+    "is missing": [row for row in rows(GRANT, RESERVE, FIRST, LATER, LATER) if row[0].seq != 4],
+    "reserves under a key used before": rows(GRANT, RESERVE, RESERVE),
+    "follows a void": rows(GRANT, RESERVE, RESERVE[:3] + ({**RESERVE[3], "key": "b"},), VOID, FIRST),
+    "gives back what was spent": rows(GRANT, RESERVE, RESERVE[:3] + ({**RESERVE[3], "key": "b"},), FIRST, VOID),
+    "commits more than was reserved": rows(GRANT, RESERVE, FIRST, LATER, LATER, LATER),
+    "has a wrong amount": rows(GRANT, RESERVE, LATER),
+    "belongs to no reservation": rows(
+        GRANT,
+        RESERVE,
+        ("grant", "v", Amount(100, 100), {}),
+        ("reserve", "v", PLAN, {"key": "b", "events": (STEP,)}),
+        ("commit", "v", PLAN, {"key": "a", "events": (STEP,)}),
+    ),
+    "does not add up": rows(GRANT, ("reserve", "w", Amount(101, 10), RESERVE[3])),
+}
+
+
+@pytest.mark.parametrize("problem", IMPOSSIBLE)
+def test_what_cannot_have_happened(problem: str) -> None:
+    with pytest.raises(EnvironmentFault, match=problem):
+        audit(IMPOSSIBLE[problem])
