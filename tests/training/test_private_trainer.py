@@ -172,6 +172,25 @@ def test_broken_copy_without_either_guard_is_caught(kit, monkeypatch):
         check_bad_row_counts_for_nothing(kit, math.nan, "record")
 
 
+@pytest.mark.parametrize("unit", ["record", "person"])
+def test_bad_rows_never_reach_a_model_that_would_fail_on_them(kit, unit):
+    """NaN is no token number: an embedding would raise, and so tell that the row was sampled."""
+    shape, factory = kit.architectures["embedding"]
+    examples = kit.rows(shape, 4, persons=np.arange(4) // 2)
+    examples.features[0, 0] = math.nan
+    step, _ = moved(factory(), kit.loss, examples, mechanism(4, unit=unit))
+    assert step.isfinite().all()
+    assert step.abs().max() > 0
+
+
+def test_a_batch_with_only_bad_rows_is_an_empty_batch(kit):
+    for unit in ("record", "person"):
+        examples = kit.rows((6,), 3, persons=np.zeros(3))
+        examples.features[:] = math.nan
+        step, _ = moved(logistic(6, 3), kit.loss, examples, mechanism(3, unit=unit))
+        assert not step.any()
+
+
 def test_labels_outside_the_classes_count_for_nothing(kit):
     """Raised in the middle of a run, they would tell what was sampled."""
     examples = kit.rows((6,), 8)
@@ -370,6 +389,15 @@ def test_proximal_term_pulls_to_the_start_after_the_noise(kit):
     worker.step(second)
     noise = recorded[0][: start.numel()].view(start.shape).float()
     torch.testing.assert_close(model[1].weight.detach() - start, once - noise - 1.0 * once, rtol=0, atol=1e-6)
+
+
+def test_training_mode_is_set_so_that_dropout_works(kit):
+    """Everything is dropped: only the last bias has a gradient."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 4), nn.Dropout(1.0), nn.Linear(4, 3)).eval()
+    step, _ = moved(model, kit.loss, kit.rows((6,), 5), mechanism(5))
+    assert not step[:-3].any()
+    assert step[-3:].any()
 
 
 @pytest.mark.parametrize("make", [torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop, torch.optim.Adagrad])
