@@ -24,7 +24,9 @@ def check_line(paragraph: str, root: Path, path: str, function: str) -> None:
     assert f"`{function}`" in paragraph
     source = (root / path).read_text(encoding="utf-8")
     body = source.split(f"def {function}(")[1].split("\ndef ", maxsplit=1)[0]
-    quoted = [line for line in re.findall(r"`([^`]+)`", paragraph) if line in body and ("=" in line or "return" in line)]
+    quoted = [
+        line for line in re.findall(r"`([^`]+)`", paragraph) if line in body and ("=" in line or "return" in line)
+    ]
     assert len(quoted) == 1, f"{path}: none of the quoted lines stands in {function}"
 
 
