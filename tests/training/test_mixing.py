@@ -84,6 +84,16 @@ def test_broken_copy_that_looks_at_outputs_but_not_buffers_is_caught(kit, monkey
         check_finds_what_no_type_betrays(kit, mixing_layers)
 
 
+def test_a_model_that_looks_at_the_batch_size_is_refused(kit):
+    """No example changes another, and yet a batch of one gives something else."""
+
+    class Shared(nn.Module):
+        def forward(self, x):
+            return x / len(x)
+
+    assert mixing_layers(nn.Sequential(Shared(), nn.Linear(6, 3)), kit.loss, *batch((6,))) == ("Sequential",)
+
+
 def test_batch_norm_is_also_found_without_looking_at_its_type(kit, monkeypatch):
     monkeypatch.setattr(mixing, "_mixes_by_type", lambda _: False)
     model = nn.Sequential(nn.Linear(6, 6), nn.BatchNorm1d(6), nn.Linear(6, 3))

@@ -191,6 +191,14 @@ def test_a_batch_with_only_bad_rows_is_an_empty_batch(kit):
         assert not step.any()
 
 
+def test_a_person_without_good_rows_before_a_person_of_many(kit, monkeypatch):
+    monkeypatch.setattr(contributions, "physical_rows", lambda *_: 2)
+    examples = kit.rows((6,), 4, persons=[0, 1, 1, 1])
+    examples.features[0] = math.nan
+    step, _ = moved(logistic(6, 3), kit.loss, examples, mechanism(2, unit="person"))
+    assert step.any()
+
+
 def test_labels_outside_the_classes_count_for_nothing(kit):
     """Raised in the middle of a run, they would tell what was sampled."""
     examples = kit.rows((6,), 8)
