@@ -89,7 +89,7 @@ def kill(url: str, trials: str, broken: str) -> dict[str, Any]:
             work_until_killed(url, trial, told)
         while not os.fstat(told).st_size:
             time.sleep(0.0005)
-        time.sleep(random.uniform(0, 0.012))
+        time.sleep(random.uniform(0, 0.02))
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         os.close(told)

@@ -43,8 +43,8 @@ def test_what_can_have_happened() -> None:
 IMPOSSIBLE = {
     "is missing": [row for row in rows(GRANT, RESERVE, FIRST, LATER, LATER) if row[0].seq != 4],
     "reserves under a key used before": rows(GRANT, RESERVE, RESERVE),
-    "follows a void": rows(GRANT, RESERVE, RESERVE[:3] + ({**RESERVE[3], "key": "b"},), VOID, FIRST),
-    "gives back what was spent": rows(GRANT, RESERVE, RESERVE[:3] + ({**RESERVE[3], "key": "b"},), FIRST, VOID),
+    "follows a void": rows(GRANT, RESERVE, (*RESERVE[:3], {**RESERVE[3], "key": "b"}), VOID, FIRST),
+    "gives back what was spent": rows(GRANT, RESERVE, (*RESERVE[:3], {**RESERVE[3], "key": "b"}), FIRST, VOID),
     "commits more than was reserved": rows(GRANT, RESERVE, FIRST, LATER, LATER, LATER),
     "has a wrong amount": rows(GRANT, RESERVE, LATER),
     "belongs to no reservation": rows(

@@ -230,6 +230,7 @@ TAMPERED = {
     "a renamed reservation": "update reticent_entries set key = 'x' where seq = 3",
     "a commit of another's": "update reticent_entries set key = 'run-2' where seq = 4",
     "an unknown kind": "update reticent_entries set kind = 'refund' where seq = 4",
+    "bytes for a text": "update reticent_entries set purpose = x'ff' where seq = 3",
     "an unknown filter": "update reticent_entries set filter = 'none' where seq = 4",
     "an unknown event": 'update reticent_entries set events = \'[{"kind":"nothing"}]\' where seq = 4',
 }
