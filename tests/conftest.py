@@ -95,7 +95,7 @@ def grant(folder: Path, epsilon: float = 3.0, delta: float = 1e-2) -> Ledger:
     return book
 
 
-@pytest.fixture()
+@pytest.fixture
 def small_study(tmp_path: Path) -> Callable[..., Path]:
     """Write the study and its tables; replacements change the text of the study file."""
 
@@ -124,7 +124,7 @@ class Outcome:
     err: str
 
 
-@pytest.fixture()
+@pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
     """Run one command as the shell would, and return its status and what it printed."""
 

@@ -19,7 +19,9 @@ WORK = HERE.parents[1] / "runs" / "demo"
 def reticent(*arguments: str) -> None:
     """Print a command of the command line, then run it."""
     print(f"\n$ reticent {' '.join(arguments)}", flush=True)
-    done = subprocess.run([sys.executable, "-c", "from reticent.cli import main; main()", *arguments], cwd=WORK, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", "from reticent.cli import main; main()", *arguments], cwd=WORK, check=False
+    )
     if done.returncode:
         raise SystemExit(done.returncode)
 
@@ -30,7 +32,7 @@ def main() -> None:
     shutil.copy(HERE / "study.toml", WORK)
     make_sites(WORK)
     print(f"Four hospitals with {', '.join(f'{size} ({site})' for site, size in SIZES.items())} records, in {WORK}")
-    grant = ("--epsilon", "3", "--delta", "1e-3", "--unit", "person", "--relation", "add_or_remove_one")
+    grant = ("--epsilon", "3", "--delta", "1e-5", "--unit", "person", "--relation", "add_or_remove_one")
     reticent("ledger", "grant", *SIZES, *grant, "--reason", "demonstration on published records", "--signer", "demo")
     reticent("run", "study.toml", "--baselines", "3")
     run = max(path for path in (WORK / "runs").iterdir() if path.is_dir())

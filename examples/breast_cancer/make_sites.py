@@ -20,7 +20,7 @@ def make_sites(folder: Path) -> None:
     frame["diagnosis"] = [bunch.target_names[label] for label in bunch.target]
     folder.mkdir(parents=True, exist_ok=True)
     parts = partition.uneven(len(frame), list(SIZES.values()), seed=7)
-    for site, rows in zip(SIZES, parts.values() if isinstance(parts, dict) else parts, strict=True):
+    for site, rows in zip(SIZES, parts, strict=True):
         frame.iloc[rows].to_csv(folder / f"{site}.csv", index=False)
 
 

@@ -15,7 +15,21 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-__all__ = ["BoundPlan", "Plan", "ReticentError", "Result", "data", "dp", "federated", "ledger", "plan", "resume", "run", "secagg", "training"]
+__all__ = [
+    "BoundPlan",
+    "Plan",
+    "Result",
+    "ReticentError",
+    "data",
+    "dp",
+    "federated",
+    "ledger",
+    "plan",
+    "resume",
+    "run",
+    "secagg",
+    "training",
+]
 
 _WHERE = {
     "BoundPlan": "reticent.api",

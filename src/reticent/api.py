@@ -17,7 +17,6 @@ from reticent.federated import Finished, Server
 from reticent.roles import Engine
 from reticent.runs import (
     Binding,
-    Bundle,
     Event,
     Observer,
     RunFolder,
@@ -26,7 +25,6 @@ from reticent.runs import (
     coordinate,
     durable,
     find_factory,
-    load_model,
     make_host,
     probe,
     save_model,
@@ -182,13 +180,21 @@ def run(
             bound.plan,
             dump_study(bound.study),
             base=bound.base,
-            settings={"engine": engine, "baseline_seeds": baseline_seeds, "objects": bool(data or bound.factory or bound.loss)},
+            settings={
+                "engine": engine,
+                "baseline_seeds": baseline_seeds,
+                "objects": bool(data or bound.factory or bound.loss),
+            },
         )
         return _go(folder, bound.binding, sources, engine, observer or _nobody, baseline_seeds)
 
 
 def resume(
-    path: str | Path, *, bound: BoundPlan | None = None, data: Mapping[str, Any] | None = None, observer: Observer | None = None
+    path: str | Path,
+    *,
+    bound: BoundPlan | None = None,
+    data: Mapping[str, Any] | None = None,
+    observer: Observer | None = None,
 ) -> Result:
     """Go on with a run that was stopped, from its last checkpoint, as a new attempt.
 
@@ -245,7 +251,12 @@ def _go(
             carrier = InProcess(
                 {
                     site: make_host(
-                        folder, binding, site, source, observer=observer, prepared=_once(binding, site, source, prepared, observer)
+                        folder,
+                        binding,
+                        site,
+                        source,
+                        observer=observer,
+                        prepared=_once(binding, site, source, prepared, observer),
                     )
                     for site, source in sources.items()
                 }
@@ -285,8 +296,6 @@ def _write_model(folder: RunFolder, name: str, binding: Binding, server: Server,
 
     model = binding.model()
     load_flat(model, server.model)
-    digest = save_model(
-        folder.path / name, model, plan=binding.plan, round_number=done.round, attempt=done.attempt
-    )
+    digest = save_model(folder.path / name, model, plan=binding.plan, round_number=done.round, attempt=done.attempt)
     place = {"round": done.round, "attempt": done.attempt}
     folder.log(Event("checkpoint", "after", detail={"file": name, "sha256": digest}, **place))

@@ -83,7 +83,12 @@ WRONG: dict[str, tuple[Change, str, int, str]] = {
     "unknown category": (frame(_spoil("outcome", "perhaps")), "unknown-category", 6, "outcome"),
     "person column absent": (study('person = "row"', 'person = "patient"'), "person-column-missing", 6, "patient"),
     "one site empty": (frame(lambda t: t.iloc[:0]), "site-empty", 6, "north"),
-    "one label in the schema": (study('values = ["no", "yes"] },\n]', 'values = ["no"] },\n]'), "contract-one-class", 2, "outcome"),
+    "one label in the schema": (
+        study('values = ["no", "yes"] },\n]', 'values = ["no"] },\n]'),
+        "contract-one-class",
+        2,
+        "outcome",
+    ),
     "misspelt key": (study("rounds = 3", "ronds = 3"), "unknown-key", 2, "rounds"),
     "misspelt section": (study("[learning]", "[learnign]"), "unknown-key", 2, "learnign"),
     "not TOML": (study("rounds = 3", "rounds = = 3"), "study-syntax", 2, "line"),
@@ -94,24 +99,54 @@ WRONG: dict[str, tuple[Change, str, int, str]] = {
     "threshold over sites": (study("dropouts = 1", "threshold = 4"), "threshold-over-sites", 2, "4"),
     "too many dropouts": (study("dropouts = 1", "dropouts = 2"), "threshold-under-half", 3, "1 of 3"),
     "unit site": (study('unit = "person"', 'unit = "site"'), "unit-site", 3, "site"),
-    "per-site scaling with an epsilon": (study('kind = "table"', 'kind = "table"\nscaling = "per-site"'), "scaling-from-data", 3, "per-site"),
+    "per-site scaling with an epsilon": (
+        study('kind = "table"', 'kind = "table"\nscaling = "per-site"'),
+        "scaling-from-data",
+        3,
+        "per-site",
+    ),
     "BatchNorm": (model(BATCH_NORM), "layers-mix-examples", 3, "BatchNorm"),
     "model that returns NaN": (model(NAN), "model-returns-nan", 2, "NaN"),
     "wrong model width": (model(WIDE), "model-output-shape", 2, "3"),
     "wrong model input": (model(NARROW_INPUT), "model-rejects-input", 2, "input"),
     "factory without a model": (model(NO_MODEL), "not-a-model", 2, "list"),
     "unknown loss": (study('loss = "cross_entropy"', 'loss = "cross_entropi"'), "invalid-value", 2, "cross_entropi"),
-    "wrong loss shape": (study('loss = "cross_entropy"', 'loss = "reticent.training:predict_classes"'), "loss-shape", 2, "loss"),
+    "wrong loss shape": (
+        study('loss = "cross_entropy"', 'loss = "reticent.training:predict_classes"'),
+        "loss-shape",
+        2,
+        "loss",
+    ),
     "factory not found": (study("models:logistic", "models:logistics"), "model-not-found", 2, "logistics"),
-    "unknown optimiser": (study("learning_rate = 0.5", 'learning_rate = 0.5\noptimizer = "sdg"'), "invalid-value", 2, "sdg"),
+    "unknown optimiser": (
+        study("learning_rate = 0.5", 'learning_rate = 0.5\noptimizer = "sdg"'),
+        "invalid-value",
+        2,
+        "sdg",
+    ),
     "unreadable table": (written("north.csv", b"\x00\xff\xfe\x00age"), "data-unreadable", 6, "north.csv"),
     "no table": (lambda folder: (folder / "north.csv").unlink(), "file-unreadable", 6, "north.csv"),
     "more clients than sites": (study("rounds = 3", "rounds = 3\nclients_per_round = 9"), "clients-over-sites", 2, "9"),
-    "both steps and epochs": (study("local_steps = 2", "local_steps = 2\nlocal_epochs = 1"), "choose-one-key", 2, "local_epochs"),
+    "both steps and epochs": (
+        study("local_steps = 2", "local_steps = 2\nlocal_epochs = 1"),
+        "choose-one-key",
+        2,
+        "local_epochs",
+    ),
     "no budget": (study('file = "north.csv"', 'file = "north.csv"\npopulation = "ward-7"'), "no-grant", 3, "ward-7"),
     "budget of another unit": (study('unit = "person"', 'unit = "record"'), "unit-mismatch", 3, "person"),
-    "no claim and no reason": (study('guarantee = "differential-privacy"', 'guarantee = "none"'), "reason-missing", 2, "reason"),
-    "two sites under masks": (study('[sites.south]\nrows = 22\nfile = "south.csv"\n', ""), "too-few-sites-to-hide", 3, "2"),
+    "no claim and no reason": (
+        study('guarantee = "differential-privacy"', 'guarantee = "none"'),
+        "reason-missing",
+        2,
+        "reason",
+    ),
+    "two sites under masks": (
+        study('[sites.south]\nrows = 22\nfile = "south.csv"\n', ""),
+        "too-few-sites-to-hide",
+        3,
+        "2",
+    ),
     "site without data": (study('file = "north.csv"\n', ""), "site-without-data", 2, "north"),
 }
 
@@ -149,7 +184,9 @@ def test_refusals_print_no_value_of_the_data(small_study: Callable[..., Path], c
             assert b"MARKER-77123" not in file.read_bytes(), file
 
 
-def test_rows_with_nan_warn_locally_and_the_run_goes_on(small_study: Callable[..., Path], cli: Callable[..., Any]) -> None:
+def test_rows_with_nan_warn_locally_and_the_run_goes_on(
+    small_study: Callable[..., Path], cli: Callable[..., Any]
+) -> None:
     path = small_study()
     frame(_spoil("age", None))(path.parent)
     outcome = cli("run", path)

@@ -30,7 +30,7 @@ def make_model(inputs: int, outputs: int) -> torch.nn.Module:
     return torch.nn.Sequential(torch.nn.Linear(inputs, HIDDEN), torch.nn.Tanh(), torch.nn.Linear(HIDDEN, outputs))
 
 
-def silent_loss(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:  # noqa: ARG001
+def silent_loss(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Return a loss whose gradient is zero: what is sent is noise alone."""
     return (outputs * 0).mean()
 
@@ -66,12 +66,25 @@ def run(
         model=make_model,
         loss=loss,
         sites=SITES,
-        data={"kind": "tensor", "shape": [INPUTS], "classes": CLASSES, "range": [-8.0, 8.0], "person": "row",
-              "test_fraction": 0.2, "split_key": "wire"},
+        data={
+            "kind": "tensor",
+            "shape": [INPUTS],
+            "classes": CLASSES,
+            "range": [-8.0, 8.0],
+            "person": "row",
+            "test_fraction": 0.2,
+            "split_key": "wire",
+        },
         learning={"method": "fedavg", "rounds": rounds, "local_steps": 1, "learning_rate": 1.0, "seed": 1},
-        privacy={"guarantee": "differential-privacy", "unit": "record", "relation": "add_or_remove_one",
-                 "target": {"epsilon": 2.0, "delta": 1e-5}, "max_grad_norm": size, "sampling_probability": sampling,
-                 "spare_executions": 0},
+        privacy={
+            "guarantee": "differential-privacy",
+            "unit": "record",
+            "relation": "add_or_remove_one",
+            "target": {"epsilon": 2.0, "delta": 1e-5},
+            "max_grad_norm": size,
+            "sampling_probability": sampling,
+            "spare_executions": 0,
+        },
         aggregation={"protocol": protocol, "dropouts": 0},
         release={"metrics": "none"},
         ledger={"url": f"sqlite:///{folder / 'budget.db'}"},
@@ -142,7 +155,7 @@ def test_under_masks_the_sum_carries_the_noise_of_all_sites(tmp_path: Path, monk
 
 
 def test_half_the_noise_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import reticent.dp.mechanisms as mechanisms
+    from reticent.dp import mechanisms
 
     right = mechanisms.rounded_gaussian
     monkeypatch.setattr(mechanisms, "rounded_gaussian", lambda scale, *rest: right(scale / 2, *rest))
@@ -152,7 +165,7 @@ def test_half_the_noise_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_no_noise_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import reticent.dp.mechanisms as mechanisms
+    from reticent.dp import mechanisms
 
     monkeypatch.setattr(mechanisms, "rounded_gaussian", lambda _, size, *__: np.zeros(size, np.int64))
     bound, _, updates = run(tmp_path, monkeypatch, silent_loss)
@@ -173,8 +186,8 @@ def check_clip(plan: Any, updates: dict[str, list[NDArray[np.float64]]]) -> None
 def test_updates_stay_within_the_clip_and_removing_it_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, clipping: bool
 ) -> None:
-    import reticent.dp.mechanisms as mechanisms
-    import reticent.training.contributions as contributions
+    from reticent.dp import mechanisms
+    from reticent.training import contributions
 
     monkeypatch.setattr(mechanisms, "rounded_gaussian", lambda _, size, *__: np.zeros(size, np.int64))
     if not clipping:
@@ -210,8 +223,15 @@ def test_sample_sizes_are_binomial_and_a_fixed_size_is_caught(
 
     if not poisson:
         monkeypatch.setattr(dpsgd_module, "PoissonSampler", FixedSize)
-    dpsgd = DPSGD(population=200, expected_batch_size=60, steps=400, max_grad_norm=1.0, unit="record",
-                  relation="add_or_remove_one", noise_multiplier=1.0)
+    dpsgd = DPSGD(
+        population=200,
+        expected_batch_size=60,
+        steps=400,
+        max_grad_norm=1.0,
+        unit="record",
+        relation="add_or_remove_one",
+        noise_multiplier=1.0,
+    )
     examples = Examples(np.zeros((200, 2), np.float32), np.zeros(200, np.int64), np.arange(200))
     sizes = np.array([len(batch.labels) for batch in dpsgd.batches(examples)])
     if poisson:

@@ -103,7 +103,7 @@ class Federation:
         )
 
 
-@pytest.fixture()
+@pytest.fixture
 def federation() -> Federation:
     """Four sites of very different size."""
     return Federation()

@@ -53,9 +53,10 @@ def test_fedprox_with_mu_0_is_fedavg_and_a_large_mu_stays_near_the_start(federat
 
     start = federation.server().model
     average = trained(0.0)
-    assert np.array_equal(average, simulate(
-        federation.server(rounds=1), {site: federation.client(site, local_steps=20) for site in SITES}
-    ).model)
+    assert np.array_equal(
+        average,
+        simulate(federation.server(rounds=1), {site: federation.client(site, local_steps=20) for site in SITES}).model,
+    )
     assert np.linalg.norm(trained(5.0) - start) < 0.6 * np.linalg.norm(average - start)
 
 
@@ -108,8 +109,11 @@ def test_too_many_absences_abort_the_round_and_leave_the_model_alone(federation:
     before = server.model.copy()
     exchange = server.step()
     assert exchange is not None
-    replies = {"east": federation.client("east").handle(
-        Request("simulation", 1, 1, exchange.phase, exchange.requests["east"]), None).message}
+    replies = {
+        "east": federation.client("east")
+        .handle(Request("simulation", 1, 1, exchange.phase, exchange.requests["east"]), None)
+        .message
+    }
     with pytest.raises(QuorumLost, match="1 of 4 sites"):
         server.feed(replies, frozenset(SITES) - {"east"})
     assert np.array_equal(server.model, before)
@@ -193,12 +197,16 @@ def test_any_model_loss_and_optimiser(federation: Any) -> None:
 
     def make() -> torch.nn.Module:
         torch.manual_seed(0)
-        return torch.nn.Sequential(torch.nn.Linear(5, 7), torch.nn.BatchNorm1d(7), torch.nn.Tanh(), torch.nn.Linear(7, 2))
+        return torch.nn.Sequential(
+            torch.nn.Linear(5, 7), torch.nn.BatchNorm1d(7), torch.nn.Tanh(), torch.nn.Linear(7, 2)
+        )
 
     loss = torch.nn.MultiMarginLoss()
     for name in ("adam", "rmsprop", "sgd"):
         chosen = optimizer_factory(name, learning_rate=0.05, momentum=0.0, weight_decay=1e-4)
-        clients = {site: federation.client(site, make=make, loss=loss, optimizer=chosen, batch_size=10) for site in SITES}
+        clients = {
+            site: federation.client(site, make=make, loss=loss, optimizer=chosen, batch_size=10) for site in SITES
+        }
         server = simulate(federation.server(rounds=5, evaluations=(5,), make=make), clients)
         assert server.finished.metrics.accuracy > 0.9
 
@@ -224,6 +232,15 @@ def test_fit_plain_is_what_the_learner_runs(federation: Any) -> None:
     training = federation.training("east")
     from reticent.federated.learner import _seed
 
-    fit_plain(model, training.loss, training.optimizer(model.parameters()), federation.data["east"],
-              batch_size=8, local_epochs=None, local_steps=3, seed=_seed(3, "east", 1), proximal=0.0)
+    fit_plain(
+        model,
+        training.loss,
+        training.optimizer(model.parameters()),
+        federation.data["east"],
+        batch_size=8,
+        local_epochs=None,
+        local_steps=3,
+        seed=_seed(3, "east", 1),
+        proximal=0.0,
+    )
     assert np.allclose(update, federation.weights["east"] * flatten(model))

@@ -17,7 +17,11 @@ FREE = {"before reserve", "after reserve", "before commit", "after checkpoint"}
 def _drive(study: Path, mode: str, *points: str) -> list[dict[str, Any]]:
     driver = Path(__file__).with_name("crash_driver.py")
     done = subprocess.run(
-        [sys.executable, str(driver), str(study), mode, *points], capture_output=True, text=True, timeout=600, check=False
+        [sys.executable, str(driver), str(study), mode, *points],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout)  # type: ignore[no-any-return]

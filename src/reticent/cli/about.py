@@ -44,7 +44,9 @@ def doctor(chosen: Format) -> None:
     failed = [name for name, ok, _ in checks if not ok]
     if failed:
         raise EnvironmentFault(
-            "doctor-found-faults", f"not ready: {', '.join(failed)}", hint="mend the lines marked FAILED, then run it again"
+            "doctor-found-faults",
+            f"not ready: {', '.join(failed)}",
+            hint="mend the lines marked FAILED, then run it again",
         )
 
 

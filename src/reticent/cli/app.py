@@ -29,7 +29,9 @@ RunPath = Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")]
 FormatOption = Annotated[Format, typer.Option("--format", help="text, or json on standard output.")]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", help="Replace a setting of the study: section.key=value. May be given again.", metavar="KEY=VALUE"),
+    typer.Option(
+        "--set", help="Replace a setting of the study: section.key=value. May be given again.", metavar="KEY=VALUE"
+    ),
 ]
 
 
@@ -43,7 +45,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Hold the options that come before a verb."""
 
@@ -99,7 +103,9 @@ def resume(folder: RunPath, format_: FormatOption = Format.text) -> None:
 @app.command()
 def report(
     folder: RunPath,
-    for_: Annotated[str | None, typer.Option("--for", help="gdpr, hipaa or ccpa: facts mapped to its articles.")] = None,
+    for_: Annotated[
+        str | None, typer.Option("--for", help="gdpr, hipaa or ccpa: facts mapped to its articles.")
+    ] = None,
     open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     format_: FormatOption = Format.text,
 ) -> None:
@@ -121,7 +127,9 @@ def verify(folder: RunPath, format_: FormatOption = Format.text) -> None:
 def predict(
     bundle: Annotated[Path, typer.Argument(help="A finished run folder or an exported bundle.")],
     table: Annotated[Path, typer.Argument(help="CSV or Parquet with the contract's columns.")],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="CSV to write; standard output if not given.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="CSV to write; standard output if not given.")
+    ] = None,
     code: Annotated[Path | None, typer.Option(help="Folder of the model's module, if it is not installed.")] = None,
 ) -> None:
     """Apply a model to new rows."""
@@ -186,7 +194,9 @@ def run_app() -> int:
         return error.exit_status
     except Exception:
         traceback.print_exc()
-        say("reticent: this is an error in the study's own code (see the lines above) or a bug of ours: please report it")
+        say(
+            "reticent: this is an error in the study's own code (see the lines above) or a bug of ours: please report it"
+        )
         return 70
     return 0
 

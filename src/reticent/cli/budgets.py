@@ -28,8 +28,8 @@ def grant(
             population,
             epsilon=epsilon,
             delta=delta,
-            unit=cast(Unit, unit),
-            relation=cast(Relation, relation),
+            unit=cast("Unit", unit),
+            relation=cast("Relation", relation),
             reason=reason,
             signer=signer,
         )
@@ -44,7 +44,9 @@ def show(populations: list[str], url: str, chosen: Format) -> None:
     for name in names:
         balance, entries = book.balance(name), book.entries(name)
         lines.append(_line(name, balance))
-        lines += [f"    {entry.time}  {entry.kind:8} {_amount(entry)}  {entry.purpose or entry.reason}" for entry in entries]
+        lines += [
+            f"    {entry.time}  {entry.kind:8} {_amount(entry)}  {entry.purpose or entry.reason}" for entry in entries
+        ]
         data[name] = {"balance": vars_of(balance), "entries": [vars_of(entry) for entry in entries]}
     emit(chosen, text="\n".join(lines) or "no population has a grant yet", data=data)
 

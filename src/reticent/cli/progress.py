@@ -107,8 +107,11 @@ class Progress(AbstractContextManager["Progress"]):
             say(f"round {event.round}/{total}: {words}, about {left:.0f} s left")
 
     def _metrics(self, event: Event) -> None:
-        figures = [f"{name} {event.detail[name]:.3f}" for name in ("accuracy", "loss") if event.detail[name] is not None]
-        noised = " (noised, paid for)" if self._plan.privacy else ""
+        figures = [
+            f"{name} {event.detail[name]:.3f}" for name in ("accuracy", "loss") if event.detail[name] is not None
+        ]
+        deviation = event.detail["accuracy_deviation"]
+        noised = f" (noised, paid for; the noise has a standard deviation of {deviation:.3f})" if deviation else ""
         self._say(f"round {event.round}/{self._plan.training.rounds}: {', '.join(figures)}{noised}")
 
     def _spent(self) -> float | None:

@@ -43,9 +43,10 @@ def summary(facts: Any, folder: Path) -> str:
     lines = [f"run {facts.run.status}: {facts.run.rounds_done} of {facts.run.rounds_planned} rounds", "", promise]
     utility = facts.utility
     if utility.evaluations and utility.evaluations[-1].accuracy is not None:
-        noised = ", noised and paid for" if utility.noised else ""
-        lines += ["", f"released accuracy after round {utility.evaluations[-1].round}: "
-                  f"{utility.evaluations[-1].accuracy:.3f}{noised}"]
+        last = utility.evaluations[-1]
+        noise = f" +- {last.accuracy_deviation:.3f} from the noise" if last.accuracy_deviation else ""
+        noised = " (noised and paid for)" if utility.noised else ""
+        lines += ["", f"released accuracy after round {last.round}: {last.accuracy:.3f}{noise}{noised}"]
     if utility.baselines:
         width = max(len(row.name) for row in utility.baselines)
         lines += ["", f"{utility.metric} (public data, exact, not part of the promise):"]
@@ -62,7 +63,7 @@ def report(folder: Path, law: str | None, open_page: bool, chosen: Format) -> No
     facts = write_reports(folder)
     page = folder / "report.html"
     if law is not None:
-        text = review(facts, cast(Regulation, law))
+        text = review(facts, cast("Regulation", law))
         page = folder / f"review-{law}.html"
         page.write_text(text, encoding="utf-8")
     emit(chosen, text=f"wrote {page}", data={"page": str(page), "facts": facts.model_dump(mode="json")})

@@ -72,7 +72,11 @@ def run(study: Path, settings: list[str], chosen: Format, baseline_seeds: int) -
             bound, engine=engine, observer=lambda event: stop(event, progress), baseline_seeds=baseline_seeds
         )
     facts = write_reports(result.folder)
-    emit(chosen, text=summary(facts, result.folder), data={"run": str(result.folder), "facts": facts.model_dump(mode="json")})
+    emit(
+        chosen,
+        text=summary(facts, result.folder),
+        data={"run": str(result.folder), "facts": facts.model_dump(mode="json")},
+    )
 
 
 def resume(folder: Path, chosen: Format) -> None:
@@ -84,7 +88,11 @@ def resume(folder: Path, chosen: Format) -> None:
     with _first_interrupt_ends_the_round() as stop, Progress(plan_) as progress:
         result = resume_run(folder, observer=lambda event: stop(event, progress))
     facts = write_reports(result.folder)
-    emit(chosen, text=summary(facts, result.folder), data={"run": str(result.folder), "facts": facts.model_dump(mode="json")})
+    emit(
+        chosen,
+        text=summary(facts, result.folder),
+        data={"run": str(result.folder), "facts": facts.model_dump(mode="json")},
+    )
 
 
 class _Stop:

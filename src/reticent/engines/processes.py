@@ -55,24 +55,31 @@ class _Site:
                 stderr=errors,
                 bufsize=0,
                 env={"OMP_NUM_THREADS": "1", **os.environ},  # many one-thread processes share few cores best
+                start_new_session=True,  # the terminal's Ctrl-C is for the coordinator, which ends the round first
             )
+        assert self.process.stdin is not None and self.process.stdout is not None  # noqa: S101
+        self.stdin, self.stdout = self.process.stdin, self.process.stdout
+        os.set_blocking(self.stdin.fileno(), False)
         self._received = bytearray()
+        self._unsent = memoryview(b"")
 
-    def send(self, data: bytes) -> bool:
-        """Hand over one frame; False if the process is gone."""
+    def begin(self, data: bytes) -> None:
+        """Take one frame to be sent by `send`."""
+        self._unsent = memoryview(_HEADER.pack(len(data)) + data)
+
+    def send(self) -> bool:
+        """Write as much as the process takes now; returns True when nothing is left to send, or nobody to send it to."""
         try:
-            assert self.process.stdin is not None  # noqa: S101
-            view = memoryview(_HEADER.pack(len(data)) + data)
-            while view:
-                view = view[self.process.stdin.write(view) or 0 :]
-        except (BrokenPipeError, OSError):
+            self._unsent = self._unsent[os.write(self.stdin.fileno(), self._unsent) :]
+        except BlockingIOError:
             return False
-        return True
+        except OSError:
+            return True  # the end of its output will say that the process is gone
+        return not self._unsent
 
     def receive(self) -> bytes | None:
         """Take what has arrived; returns a frame when it is complete. Raises EOFError if the process is gone."""
-        assert self.process.stdout is not None  # noqa: S101
-        chunk = os.read(self.process.stdout.fileno(), 1 << 20)
+        chunk = os.read(self.stdout.fileno(), 1 << 20)
         if not chunk:
             raise EOFError
         self._received += chunk
@@ -89,15 +96,13 @@ class _Site:
     def stop(self) -> None:
         """End the process: it stops at the end of its input, or is killed."""
         with suppress(OSError):
-            if self.process.stdin is not None:
-                self.process.stdin.close()
+            self.stdin.close()
         try:
             self.process.wait(timeout=5)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        if self.process.stdout is not None:
-            self.process.stdout.close()
+        self.stdout.close()
 
 
 class Processes:
@@ -141,23 +146,34 @@ class Processes:
     def exchange(self, requests: Mapping[str, bytes], *, deadline: float) -> Mapping[str, bytes]:
         """Send to all sites, then collect until all have answered, died, or the deadline has passed."""
         replies: dict[str, bytes] = {}
+        waiting: dict[str, _Site] = {}
         end = time.monotonic() + deadline
         with selectors.DefaultSelector() as selector:
             for name, request in requests.items():
                 site = self._site(name)
-                if site is not None and site.send(request):
-                    selector.register(site.process.stdout, selectors.EVENT_READ, name)  # type: ignore[arg-type]
-            while selector.get_map() and (left := end - time.monotonic()) > 0:
+                if site is not None:
+                    waiting[name] = site
+                    site.begin(request)
+                    # Written as the pipes allow: a site that does not read must not hold up the others, or the deadline.
+                    selector.register(site.stdin, selectors.EVENT_WRITE, name)
+                    selector.register(site.stdout, selectors.EVENT_READ, name)
+            while waiting and (left := end - time.monotonic()) > 0:
                 for key, _ in selector.select(timeout=left):
-                    try:
-                        frame = self._running[key.data].receive()
-                    except EOFError:
-                        selector.unregister(key.fileobj)
+                    site = self._running[key.data]
+                    if key.fileobj is site.stdin:
+                        if site.send():
+                            selector.unregister(site.stdin)
                         continue
-                    if frame is not None:
+                    with suppress(EOFError):
+                        frame = site.receive()
+                        if frame is None:
+                            continue
                         replies[key.data] = frame
-                        selector.unregister(key.fileobj)
+                    selector.unregister(site.stdout)
+                    del waiting[key.data]
+        for name, site in waiting.items():
             # A late answer would be taken for the answer to the next request: a silent site is stopped.
-            for key in list(selector.get_map().values()):
-                self._running[key.data].process.kill()
+            site.process.kill()
+            site.stop()
+            del self._running[name]
         return replies

@@ -88,6 +88,12 @@ def _values(reply: bytes, length: int) -> NDArray[np.float64]:
             f"an update has shape {values.shape}, the plan says {(length,)}",
             hint="install the same version of the study's model at every site",
         )
+    if not np.isfinite(values).all():
+        raise QuorumLost(
+            "wrong-update-shape",
+            "an update holds numbers that are not finite, which no honest site sends",
+            hint="find out from the sites' own logs which of them was changed, and leave it out",
+        )
     return values
 
 

@@ -41,7 +41,8 @@ class Client:
       aggregation: How vectors are summed; the client enforces cohort and dropouts itself.
       train: Training rows; never leave the site.
       test: Held-out rows; never leave the site.
-      name, key, roster: This site's identity and the pinned keys of all sites; needed under secure aggregation.
+      name, key, roster: This site's identity and the pinned keys of all sites, and of nobody else; needed under secure
+        aggregation.
     """
 
     def __init__(
@@ -106,6 +107,12 @@ class Client:
                 f"the coordinator opened a sum of {len(set(opening.members))} sites, "
                 f"the plan says {self._aggregation.cohort}",
                 hint="this site hides among the planned number of sites or not at all: run the plan that all approved",
+            )
+        if not set(opening.members) <= set(self._roster):
+            raise PolicyRefused(
+                "wrong-cohort",
+                "the coordinator opened a sum with members who are no sites of the plan",
+                hint="a member that the coordinator plays itself hides nobody: do not answer before this is explained",
             )
         parameters = Parameters(
             clients=self._aggregation.cohort,

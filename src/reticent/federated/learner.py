@@ -6,13 +6,14 @@ the sampler are those of `reticent.training.DPSGD`, which cannot be taken apart.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reticent.data import Examples
-from reticent.dp import Gaussian, Grant
+from reticent.dp import Gaussian, Grant, PoissonSampled
 from reticent.errors import PolicyRefused
 from reticent.federated.aggregation import METRICS_BOUND
 from reticent.federated.settings import LocalTraining, PrivateTraining
@@ -87,6 +88,10 @@ class Learner:
             relation=private.relation,
             noise_multiplier=private.noise_multiplier,
         )
+        # The plan's own number, not batch size over population: for one size in sixteen these differ in the last bit,
+        # and a grant covers exactly what was charged.
+        dpsgd.sampling_probability = private.sampling_probability
+        dpsgd.step_event = PoissonSampled(private.sampling_probability, Gaussian(private.noise_multiplier))
         optimizer = self._training.optimizer(self._trained())
         trainer = dpsgd.trainer(self._model, self._training.loss, optimizer, grant=grant, proximal=self._training.mu)
         trainer.fit(self._train)
@@ -102,9 +107,11 @@ class Learner:
         """
         load_flat(self._model, model)
         exact = evaluate(self._model, self._training.loss, self._test, self._classes)
+        loss = exact.loss_sum / exact.rows if exact.rows else 0.0
         notes = {
             "confusion": exact.confusion.tolist(),
-            "loss": exact.loss_sum / exact.rows if exact.rows else None,
+            # JSON has no infinity: a note that could not be written would stop the site for some people's rows only.
+            "loss": loss if exact.rows and math.isfinite(loss) else None,
             "rows": exact.rows,
         }
         private = self._training.private
@@ -129,7 +136,10 @@ def _bounded(update: NDArray[np.float64], bound: float) -> tuple[NDArray[np.floa
     largest = float(np.abs(update).max(initial=0.0))
     if largest <= bound:
         return update, {}
-    return update * (bound / largest), {"update": f"scaled down by {bound / largest:.3g} to fit the bound {bound:g}"}
+    # Scaling alone can end one unit in the last place above the bound, which the encoding refuses.
+    return np.clip(update * (bound / largest), -bound, bound), {
+        "update": f"scaled down by {bound / largest:.3g} to fit the bound {bound:g}"
+    }
 
 
 def _clamp(loss_sum: float) -> float:

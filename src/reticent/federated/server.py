@@ -14,8 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reticent.errors import InternalError
-from reticent.federated.aggregation import METRICS_BOUND, METRICS_PRECISION, Step, Sum, Summed, Task
-from reticent.federated.aggregation import masked_sum, plain_sum
+from reticent.federated.aggregation import (
+    METRICS_BOUND,
+    METRICS_PRECISION,
+    Step,
+    Sum,
+    Summed,
+    Task,
+    masked_sum,
+    plain_sum,
+)
 from reticent.federated.settings import Aggregation, Schedule
 from reticent.federated.wire import TRAIN
 from reticent.identity import Roster
@@ -47,6 +55,19 @@ class Metrics:
         """Share of right answers, within 0 and 1 though the counts may be noised; None without classes or counts."""
         total = float(self.confusion.sum())
         return float(np.clip(np.trace(self.confusion) / total, 0.0, 1.0)) if total > 0 else None
+
+    def accuracy_deviation(self, cell_deviation: float) -> float | None:
+        """Return the standard deviation of `accuracy` that the noise alone causes, to first order.
+
+        Args:
+          cell_deviation: Standard deviation of the noise in each cell of the summed counts.
+        """
+        total, accuracy = float(self.confusion.sum()), self.accuracy
+        if accuracy is None or cell_deviation == 0:
+            return None
+        classes = len(self.confusion)
+        spread = classes * (1 - accuracy) ** 2 + (classes**2 - classes) * accuracy**2
+        return cell_deviation * spread**0.5 / total
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,5 +214,3 @@ class Server:
         self.model = known.model
         self._attempt = attempt
         self._sum = self._pending = None
-
-

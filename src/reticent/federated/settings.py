@@ -136,4 +136,3 @@ class Schedule:
             if number in self.evaluations:
                 work.append(("evaluate", number))
         return tuple(work)
-

@@ -78,8 +78,10 @@ def _utility(facts: Facts) -> list[str]:
     measured = [e for e in utility.evaluations if e.accuracy is not None]
     lines = []
     if measured:
-        noised = " (from noised counts)" if utility.noised else ""
         last = measured[-1]
+        noised = " (from noised counts)" if utility.noised else ""
+        if last.accuracy_deviation is not None:
+            noised = f" (from noised counts; standard deviation of the noise {percent(last.accuracy_deviation)})"
         lines.append(f"{_text(utility.metric)} after round {last.round}: {percent(last.accuracy)}{noised}")
     for row in utility.baselines:
         spread = "" if row.spread is None else f", spread {percent(row.spread)}"

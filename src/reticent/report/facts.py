@@ -200,10 +200,14 @@ class SiteFact(_Fact):
 
 
 class Evaluation(_Fact):
-    """Released figures of one round; noised where an epsilon is claimed."""
+    """Released figures of one round; noised where an epsilon is claimed.
+
+    `accuracy_deviation` is the standard deviation of `accuracy` that the noise alone causes; None without noise.
+    """
 
     round: int
     accuracy: float | None
+    accuracy_deviation: float | None = None
     loss: float | None
 
 

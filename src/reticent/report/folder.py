@@ -57,6 +57,7 @@ class MetricsLine(_Line):
     confusion: tuple[tuple[float, ...], ...] = ()
     loss: float | None = None
     accuracy: float | None = None
+    accuracy_deviation: float | None = None
     contributors: tuple[str, ...] = ()
 
 

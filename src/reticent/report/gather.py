@@ -185,7 +185,10 @@ def _utility(folder: RunFolder) -> Utility:
     return Utility(
         metric=folder.baselines.metric if folder.baselines is not None else "accuracy",
         noised=folder.plan.metrics.noise_multiplier is not None,
-        evaluations=tuple(Evaluation(round=m.round, accuracy=m.accuracy, loss=m.loss) for m in lines),
+        evaluations=tuple(
+            Evaluation(round=m.round, accuracy=m.accuracy, accuracy_deviation=m.accuracy_deviation, loss=m.loss)
+            for m in lines
+        ),
         baselines=tuple(Baseline(name=r.name, value=r.accuracy, spread=r.spread, seeds=r.seeds) for r in rows),
         classes=tuple(folder.plan.contract.classes),
         confusion=lines[-1].confusion if lines else (),

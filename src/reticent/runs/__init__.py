@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from reticent.runs import durable
 from reticent.runs.baselines import baselines
 from reticent.runs.binding import Binding, Source, sources_of
-from reticent.runs import durable
 from reticent.runs.coordinator import coordinate
 from reticent.runs.events import MILESTONES, Event, Observer
 from reticent.runs.factory import find_factory, probe

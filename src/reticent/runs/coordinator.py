@@ -24,7 +24,7 @@ from reticent.messages import decode, encode
 from reticent.roles import Engine, Exchange
 from reticent.runs.events import Event, Observer
 from reticent.runs.folder import RunFolder
-from reticent.runs.site import COORDINATOR, MESSAGE_LIMIT, READY, Answer, Ready
+from reticent.runs.site import COORDINATOR, MESSAGE_LIMIT, READY, WITHDRAW, Answer, Ready
 
 __all__ = ["coordinate"]
 
@@ -68,9 +68,10 @@ def coordinate(
     plan = folder.plan
     retries = plan.privacy.spare_executions if plan.privacy else 2
     first_state = server.dump()
-    server.load(folder.state() or first_state, attempt=folder.next_attempt())
+    attempt = folder.next_attempt()
+    server.load(folder.state() or first_state, attempt=attempt)
     loop = _Loop(folder, engine, folder.key(COORDINATOR))
-    loop.ready(server)
+    loop.ready(server, first=attempt == 1)
     while server.remaining:
         traffic = _Traffic()
         try:
@@ -94,7 +95,7 @@ def _finish_task(
     observer: Observer,
     checkpoint: Callable[[Finished], None],
 ) -> None:
-    done = server.finished
+    done, plan = server.finished, folder.plan
     assert done is not None  # noqa: S101  (the loop above has just completed a task)
     place = {"round": done.round, "attempt": done.attempt}
     observer(Event("checkpoint", "before", **place))
@@ -113,6 +114,9 @@ def _finish_task(
             "confusion": done.metrics.confusion.tolist(),
             "loss": done.metrics.loss,
             "accuracy": done.metrics.accuracy,
+            "accuracy_deviation": done.metrics.accuracy_deviation(
+                (plan.metrics.noise_multiplier or 0.0) * len(done.contributors) ** 0.5
+            ),
             "contributors": list(done.contributors),
         }
         folder.log(Event("metrics", "after", **place, detail=figures))
@@ -133,15 +137,23 @@ class _Loop:
         self._engine = engine
         self._key = key
 
-    def ready(self, server: Server) -> None:
-        """Let every site check its data and reserve its budget; the first refusal ends the run before it begins."""
+    def ready(self, server: Server, *, first: bool) -> None:
+        """Let every site check its data and reserve its budget; the first refusal ends the run before it begins.
+
+        Args:
+          first: Nothing was ever asked in this run: after a refusal the other sites take their reservations back, so
+            that a run that never began costs nobody anything. A resumed run keeps them, to be resumed again.
+        """
         kinds = [kind for kind, _ in server.remaining]
         wanted = Ready(self._plan.hash, train=kinds.count("train"), evaluate=kinds.count("evaluate"))
         sites = [site.name for site in self._plan.sites]
         exchange = Exchange(0, 0, READY, dict.fromkeys(sites, encode(wanted)), self._plan.round_deadline)
         traffic = _Traffic()
-        self._exchange(exchange, traffic)
+        accepted = self._exchange(exchange, traffic)
         if traffic.refusals:
+            if first and accepted:
+                withdrawal = Exchange(0, 0, WITHDRAW, dict.fromkeys(accepted, b""), self._plan.round_deadline)
+                self._exchange(withdrawal, _Traffic())
             raise _together(traffic.refusals)
         if len(traffic.absent) > len(sites) - self._plan.aggregation.threshold:
             raise QuorumLost(

@@ -88,9 +88,7 @@ def probe(study: Study, factory: Callable[..., Any], loss: Callable[..., Any]) -
     from reticent.training import probe_model
 
     def make() -> Any:
-        return initial_model(
-            factory, inputs=inputs_of(study.data), outputs=outputs_of(study), seed=study.learning.seed
-        )
+        return initial_model(factory, inputs=inputs_of(study.data), outputs=outputs_of(study), seed=study.learning.seed)
 
     facts = probe_model(make, study.data.input_shape, len(study.data.classes), loss)
     return ModelFacts(factory=study.model.factory, code_hash=code_hash(factory), **facts)

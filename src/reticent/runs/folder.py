@@ -1,9 +1,9 @@
 """The run folder: the plan, the log, checkpoints and everything else that a run leaves behind.
 
-    study.toml  plan.json  run.json  roster.json  log.jsonl  model.safetensors
-    checkpoints/round-00007.safetensors
-    coordinator/  identity.key  state  attempts
-    sites/NAME/   identity.key  journal/  exact.jsonl  refusals.jsonl        (private to the site)
+study.toml  plan.json  run.json  roster.json  log.jsonl  model.safetensors
+checkpoints/round-00007.safetensors
+coordinator/  identity.key  state  attempts
+sites/NAME/   identity.key  journal/  exact.jsonl  refusals.jsonl        (private to the site)
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ class RunFolder:
         self.path = path
 
     @classmethod
-    def create(cls, directory: Path, plan: Plan, study_text: str, *, base: Path, settings: Mapping[str, Any]) -> RunFolder:
+    def create(
+        cls, directory: Path, plan: Plan, study_text: str, *, base: Path, settings: Mapping[str, Any]
+    ) -> RunFolder:
         """Make the folder of a new run under `directory`, with fresh identities for all parties.
 
         Args:
@@ -85,6 +87,7 @@ class RunFolder:
         for party in (COORDINATOR, *(site.name for site in plan.sites)):
             key = SigningKey.generate()
             self._home(party).mkdir(parents=True, exist_ok=True)
+            self._home(party).chmod(0o700)  # exact figures and replies lie here, too
             key.save(self._home(party) / "identity.key")
             public[party] = key.public.hex()
         durable.write(self.path / "roster.json", json.dumps(public, indent=1, sort_keys=True).encode())

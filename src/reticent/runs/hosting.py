@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from reticent.data import Prepared
+from reticent.federated import Schedule
+from reticent.identity import Roster
 from reticent.runs.binding import Binding, Source, ledger_url, sources_of
 from reticent.runs.events import Event, Observer
 from reticent.runs.folder import RunFolder
@@ -30,7 +32,9 @@ def make_host(
 
     def open_client() -> Any:
         rows = prepared() if prepared else binding.prepare(site, source, observer)
-        return binding.client(site, rows, key=key if masked else None, roster=folder.roster if masked else None)
+        # Sites only: a coordinator among the members of a sum would count towards the threshold that hides a site.
+        sites = Roster({part.name: folder.roster[part.name] for part in plan.sites})
+        return binding.client(site, rows, key=key if masked else None, roster=sites if masked else None)
 
     return SiteHost(
         name=site,
@@ -38,6 +42,7 @@ def make_host(
         plan_hash=plan.hash,
         purpose=f"{plan.study}: {plan.purpose}",
         open_client=open_client,
+        tasks=frozenset(Schedule(rounds=plan.training.rounds, evaluations=plan.metrics.evaluations).units()),
         total=plan.release(site),
         delta=plan.privacy.delta if plan.privacy else 0.0,
         ledger_url=source.ledger_url,
@@ -48,11 +53,13 @@ def make_host(
     )
 
 
-def open_host(folder: RunFolder, site: str, given: Mapping[str, Any] | None = None) -> SiteHost:
+def open_host(
+    folder: RunFolder, site: str, given: Mapping[str, Any] | None = None, *, observer: Observer | None = None
+) -> SiteHost:
     """Return the host of one site of a run on disk, as a process of its own needs it."""
     study: Study = load_study(folder.path / "study.toml")
     source = sources_of(study, folder.base, given or {})[site]
-    return make_host(folder, Binding(folder.plan, folder.base), site, source, observer=_quiet)
+    return make_host(folder, Binding(folder.plan, folder.base), site, source, observer=observer or _quiet)
 
 
 def ledger_urls(folder: RunFolder) -> tuple[str, ...]:
@@ -62,4 +69,4 @@ def ledger_urls(folder: RunFolder) -> tuple[str, ...]:
 
 
 def _quiet(_: Event) -> None:
-    """Sites in processes of their own tell nobody; what matters is in their folders."""
+    """Watch nothing."""

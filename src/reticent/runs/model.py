@@ -73,7 +73,9 @@ def load_model(bundle: Bundle, *, base: Path) -> Any:
         tensors = load_file(path)
     except Exception as error:
         raise EnvironmentFault(
-            "model-unreadable", f"{path} is not a readable model file", hint="copy the run folder again, or export again"
+            "model-unreadable",
+            f"{path} is not a readable model file",
+            hint="copy the run folder again, or export again",
         ) from error
     if written_under != bundle.plan.hash:
         raise PolicyRefused(

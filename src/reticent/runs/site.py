@@ -24,10 +24,11 @@ from reticent.runs import durable
 from reticent.runs.events import Event, Observer
 from reticent.runs.journal import Journal
 
-__all__ = ["COORDINATOR", "READY", "Answer", "Ready", "SiteHost"]
+__all__ = ["COORDINATOR", "READY", "WITHDRAW", "Answer", "Ready", "SiteHost"]
 
 COORDINATOR = "coordinator"
 READY = "ready"
+WITHDRAW = "withdraw"
 MESSAGE_LIMIT = 1 << 32
 
 
@@ -59,6 +60,7 @@ class SiteHost:
 
     Args:
       open_client: Checks the site's data against the contract and makes the client; called once, before the first task.
+      tasks: The tasks of the plan, as (task, round). Nothing else is ever answered.
       total: What the whole plan may release here, spare executions included; None where no epsilon is claimed.
     """
 
@@ -70,6 +72,7 @@ class SiteHost:
         plan_hash: str,
         purpose: str,
         open_client: Callable[[], Client],
+        tasks: frozenset[tuple[str, int]],
         total: Release | None,
         delta: float,
         ledger_url: str,
@@ -83,6 +86,7 @@ class SiteHost:
         self._plan_hash = plan_hash
         self._purpose = purpose
         self._open_client = open_client
+        self._tasks = tasks
         self._total = total
         self._delta = delta
         self._ledger_url = ledger_url
@@ -117,6 +121,9 @@ class SiteHost:
     def _answer(self, request: Request) -> bytes:
         if request.phase == READY:
             return self._ready(decode(request.body, Ready, limit=MESSAGE_LIMIT))
+        if request.phase == WITHDRAW:
+            return self._withdraw()
+        self._require_planned(request)
         client = self._prepared()
         request_hash = hashlib.sha256(request.body).digest()
         known = self._journal.find(request, request_hash)
@@ -132,6 +139,16 @@ class SiteHost:
         self._keep(request, reply)
         self._tell("journal", "after", request)
         return reply.message
+
+    def _require_planned(self, request: Request) -> None:
+        """Refuse what the plan does not contain: without an epsilon no ledger would stop the coordinator."""
+        if (request.phase.partition("/")[0], request.round) not in self._tasks or request.attempt < 1:
+            raise PolicyRefused(
+                "not-in-plan",
+                f"the coordinator asked for {request.phase!r} in round {request.round}, attempt {request.attempt}, "
+                "which the plan does not contain",
+                hint="every round and every release of figures stands in the plan: run the plan that this site approved",
+            )
 
     def _pay(self, request: Request, release: Release) -> Grant:
         """Let the ledger commit what answering costs. A key that was committed before is refused by the ledger."""
@@ -157,6 +174,13 @@ class SiteHost:
         self._prepared()
         if self._charge is not None and self._total is not None:
             self._check_executions(self._charge, self._total, wanted)
+        return b""
+
+    def _withdraw(self) -> bytes:
+        """Give the reservation back: another site refused before the run began. The ledger refuses if any was spent."""
+        if self._charge is not None:
+            self._charge.void("another site refused before the run began")
+            self._charge = self._client = None
         return b""
 
     def _check_executions(self, charge: Charge, total: Release, wanted: Ready) -> None:
@@ -185,18 +209,30 @@ class SiteHost:
             if self._total is not None:
                 event = Event("reserve", "before", site=self.name)
                 self._observer(event)
-                self._charge = Ledger(self._ledger_url).reserve(
-                    self._total,
-                    delta=self._delta,
-                    purpose=self._purpose,
-                    plan_hash=self._plan_hash,
-                    key=f"{self._run}/{self.name}",
-                )
+                self._charge = self._reserve(self._total)
                 self._observer(
                     Event("reserve", "after", site=self.name, detail={"committed": self._charge.committed()})
                 )
             self._client = client
         return self._client
+
+    def _reserve(self, total: Release) -> Charge:
+        try:
+            return Ledger(self._ledger_url).reserve(
+                total,
+                delta=self._delta,
+                purpose=self._purpose,
+                plan_hash=self._plan_hash,
+                key=f"{self._run}/{self.name}",
+            )
+        except PolicyRefused as error:
+            if error.code != "reservation-void":
+                raise
+            raise PolicyRefused(
+                "reservation-void",
+                f"run {self._run} was refused before it began, and site {self.name} gave its budget back",
+                hint="begin a new run with `reticent run`",
+            ) from error
 
     def _refuse(self, request: Request, error: ReticentError) -> Answer:
         """Before the run a refusal says why. During it, only what follows from policy and schema may be said."""
