@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,6 +46,21 @@ def test_the_case_raises_its_code(
     assert error.hint.strip()
     assert code in str(error)
     assert explain(code)
+
+
+def statuses(raised: dict[str, set[str]]) -> dict[str, str]:
+    """Return from each code to its exit statuses, as exit_statuses.toml spells them."""
+    found = {code: sorted({STATUSES[kind] for kind in kinds}) for code, kinds in raised.items()}
+    return {code: " or ".join(map(str, numbers)) for code, numbers in found.items()}
+
+
+def test_exit_statuses_are_kept(raised: dict[str, set[str]]) -> None:
+    """Scripts depend on them. Codes that are not yet in the list are free."""
+    listed = tomllib.loads(Path(__file__).with_name("exit_statuses.toml").read_text(encoding="utf-8"))["codes"]
+    wanted = {code: status for status, codes in listed.items() for code in codes}
+    found = statuses(raised)
+    assert {code: found.get(code) for code in wanted} == wanted
+    assert statuses({"some-code": {"UsageError", "DataError"}}) == {"some-code": "2 or 6"}
 
 
 def test_errors_cross_process_boundaries() -> None:
