@@ -76,6 +76,11 @@ def test_rows_of_a_person_share_a_weight_of_one():
     assert shares.tolist() == [[third, 0, 0, 0, third, third, 0, 0, 0], [1.0, 0, 0, 0, 0, 0, 0, 0, 0]]
 
 
+def test_shares_are_rounded_down_never_up():
+    shares = unit_confusion(Echo(), echo([0, 1, 2, 0, 1, 2], [0, 0, 0, 1, 1, 1], ["a"] * 6), 3)
+    assert shares.max() * 1024 == 170  # a sixth is 170.67 steps
+
+
 @settings(max_examples=40, deadline=None)
 @given(data=st.data(), n=st.integers(1, 30))
 def test_no_unit_contributes_more_than_one_and_sums_are_exact(data, n):

@@ -72,6 +72,15 @@ def test_rows_that_are_not_finite_are_left_out(kit):
     assert torch.equal(with_bad, trained(kit, kept))
 
 
+def test_training_mode_is_set_so_that_dropout_works(kit):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 4), nn.Dropout(1.0), nn.Linear(4, 3)).eval()
+    before = model[0].weight.detach().clone()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    fit_plain(model, kit.loss, optimizer, kit.rows((6,), 20), batch_size=5, local_steps=2, seed=1)
+    assert torch.equal(before, model[0].weight)
+
+
 def test_no_rows_change_nothing(kit):
     torch.manual_seed(0)
     untouched = torch.cat([value.detach().flatten() for value in two_layer(6, 3, hidden=4).parameters()])
