@@ -246,6 +246,7 @@ CASES: dict[str, Callable[[pathlib.Path], object]] = {
     "no-model-here": Bundle.open,
     "no-run-here": RunFolder.open,
     "no-spare-execution": lambda folder: _ready(folder, train=2),
+    "not-in-plan": lambda folder: _host(folder)[1]._answer(Request("run", 2, 1, "train/update", b"")),
     "nothing-reserved": _nothing_reserved,
     "nothing-to-plan": lambda folder: reticent.plan(),
     "objects-not-stored": lambda folder: reticent.resume(_folder(folder, objects=True).path),

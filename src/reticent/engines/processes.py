@@ -57,7 +57,8 @@ class _Site:
                 env={"OMP_NUM_THREADS": "1", **os.environ},  # many one-thread processes share few cores best
                 start_new_session=True,  # the terminal's Ctrl-C is for the coordinator, which ends the round first
             )
-        assert self.process.stdin is not None and self.process.stdout is not None  # noqa: S101
+        assert self.process.stdin is not None  # noqa: S101
+        assert self.process.stdout is not None  # noqa: S101
         self.stdin, self.stdout = self.process.stdin, self.process.stdout
         os.set_blocking(self.stdin.fileno(), False)
         self._received = bytearray()
@@ -68,7 +69,7 @@ class _Site:
         self._unsent = memoryview(_HEADER.pack(len(data)) + data)
 
     def send(self) -> bool:
-        """Write as much as the process takes now; returns True when nothing is left to send, or nobody to send it to."""
+        """Write as much as the process takes now; returns True when nothing is left to send, or nobody to take it."""
         try:
             self._unsent = self._unsent[os.write(self.stdin.fileno(), self._unsent) :]
         except BlockingIOError:
@@ -154,7 +155,7 @@ class Processes:
                 if site is not None:
                     waiting[name] = site
                     site.begin(request)
-                    # Written as the pipes allow: a site that does not read must not hold up the others, or the deadline.
+                    # Written as the pipes allow: a site that does not read must not hold up others, or the deadline.
                     selector.register(site.stdin, selectors.EVENT_WRITE, name)
                     selector.register(site.stdout, selectors.EVENT_READ, name)
             while waiting and (left := end - time.monotonic()) > 0:

@@ -140,9 +140,8 @@ class _Loop:
     def ready(self, server: Server, *, first: bool) -> None:
         """Let every site check its data and reserve its budget; the first refusal ends the run before it begins.
 
-        Args:
-          first: Nothing was ever asked in this run: after a refusal the other sites take their reservations back, so
-            that a run that never began costs nobody anything. A resumed run keeps them, to be resumed again.
+        If nothing was ever asked in this run (`first`), the other sites then take their reservations back: a run that
+        never began costs nobody anything. A resumed run keeps them, to be resumed again.
         """
         kinds = [kind for kind, _ in server.remaining]
         wanted = Ready(self._plan.hash, train=kinds.count("train"), evaluate=kinds.count("evaluate"))

@@ -147,7 +147,7 @@ class SiteHost:
                 "not-in-plan",
                 f"the coordinator asked for {request.phase!r} in round {request.round}, attempt {request.attempt}, "
                 "which the plan does not contain",
-                hint="every round and every release of figures stands in the plan: run the plan that this site approved",
+                hint="every round and every release of figures stands in the plan: run the one that this site approved",
             )
 
     def _pay(self, request: Request, release: Release) -> Grant:

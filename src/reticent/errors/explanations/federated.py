@@ -37,7 +37,8 @@ EXPLANATIONS: dict[str, str] = {
     ),
     "wrong-cohort": (
         "The coordinator opened a sum over another number of sites than the plan says. A site hides among the planned "
-        "number or not at all: in a smaller company the sum could be its own update."
+        "number or not at all: in a smaller company, or among members that the coordinator plays itself, the sum could be its "
+        "own update."
     ),
     "wrong-update-shape": (
         "An update has another number of values than the plan's model. The parties run different code. Install the "

@@ -48,6 +48,10 @@ EXPLANATIONS: dict[str, str] = {
         "fresh sample and fresh noise and must be paid for, and the plan holds no spare execution. The model of the last "
         "checkpoint can be used. Plan with privacy.spare_executions = 1 or more to survive a crash."
     ),
+    "not-in-plan": (
+        "A site was asked for a round, or for figures, that its plan does not contain. What may leave a site stands in the "
+        "plan and nowhere else; without an epsilon no budget would stop such a question. Run the plan that all approved."
+    ),
     "nothing-reserved": (
         "A site was asked for a release under a plan that claims no privacy, or before its budget was reserved. It "
         "answers nothing. Run the plan that the site approved."
