@@ -1,6 +1,7 @@
 """What a plan must know of a model, and models and losses that cannot be used."""
 
 import math
+import warnings
 
 import pytest
 import torch
@@ -91,6 +92,14 @@ def test_models_and_losses_that_cannot_be_used(factory, classes, loss, code):
     with pytest.raises(UsageError) as caught:
         probe_model(factory, (6,), classes, loss)
     assert caught.value.code == code
+
+
+def test_silent_broadcasting_is_refused_also_where_warnings_are_ignored():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(UsageError) as caught:
+            probe_model(lambda: logistic(6, 1), (6,), 0, F.mse_loss)
+    assert caught.value.code == "loss-shape"
 
 
 # --- losses and optimisers by name ------------------------------------------------------------------------------------
