@@ -110,13 +110,6 @@ def kill(url: str, trials: str, broken: str) -> dict[str, Any]:
 
 
 def race(url: str, what: str, racers: str, broken: str) -> dict[str, Any]:
-    append = pages.Pages.append
-
-    def slowly(*arguments: Any, **fields: Any) -> Any:
-        time.sleep(0.03)  # between the check and the append: a race that is possible happens
-        return append(*arguments, **fields)
-
-    pages.Pages.append = slowly
     acts: dict[str, Callable[[Ledger, int], object]] = {
         "create": lambda book, _: grant(book),
         "reserve": lambda book, number: reserve(book, f"run-{number}"),
@@ -129,6 +122,7 @@ def race(url: str, what: str, racers: str, broken: str) -> dict[str, Any]:
         grant(Ledger(url), epsilon=1.5 if what.endswith("reserve") else 1e5)
     if "commit" in what or what == "void":
         reserve(Ledger(url), "first", steps=4)
+    meet_between_check_and_append(url, patience=10.0 if broken == "1" else 0.3)
     if broken == "1":
         journal._WRITE = "SELECT 1"  # no transaction: each statement for itself
     outcomes = run_together(url, acts[what], int(racers))
@@ -137,6 +131,21 @@ def race(url: str, what: str, racers: str, broken: str) -> dict[str, Any]:
     with contextlib.suppress(ReticentError):
         result["verified"] = book.verify()
     return result
+
+
+def meet_between_check_and_append(url: str, *, patience: float) -> None:
+    """Let the first process that has checked wait for a second one there, so that a race that can happen does."""
+    append = pages.Pages.append
+    arrivals = os.open(url.removeprefix("sqlite:///") + ".arrivals", os.O_CREAT | os.O_TRUNC | os.O_RDWR | os.O_APPEND)
+
+    def together(*arguments: Any, **fields: Any) -> Any:
+        os.write(arrivals, b"x")
+        end = time.monotonic() + patience
+        while os.fstat(arrivals).st_size < 2 and time.monotonic() < end:
+            time.sleep(0.001)
+        return append(*arguments, **fields)
+
+    pages.Pages.append = together
 
 
 def run_together(url: str, act: Callable[[Ledger, int], object], racers: int) -> dict[str, int]:
