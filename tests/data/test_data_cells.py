@@ -130,7 +130,7 @@ def test_a_factor_serves_units_that_are_not_built_in():
     assert numbers_of(pd.Series([3.0]), column, site, missing=MISSING, decimal=".").tolist() == [7.0]
     with pytest.raises(DataError) as refused:
         numbers_of(pd.Series([3.0]), column, ColumnMapping(unit="m"), missing=MISSING, decimal=".")
-    assert refused.value.code == "unit-mismatch"
+    assert refused.value.code == "column-unit"
 
 
 @pytest.mark.parametrize("cells", [[1, 2], [1.0, 2.0], ["1", "2"], [" 1.0", "2."], [1, "2"], pd.Categorical([1, 2])])

@@ -76,7 +76,7 @@ def test_other_texts_are_refused(text: str) -> None:
         (lambda: dp.check_delta(0.5, 1), None),
         (lambda: dp.check_delta(0.0099, 100), None),
         (lambda: dp.check_delta(math.nan, 100), "invalid-delta"),
-        (lambda: dp.check_delta(1e-5, -3), "invalid-population"),
+        (lambda: dp.check_delta(1e-5, -3), "invalid-population-size"),
     ],
 )
 def test_values_out_of_range_are_refused(make: Any, code: str | None) -> None:

@@ -91,7 +91,7 @@ CASES: dict[str, Callable[[Path], object]] = {
     "tensor-shape": lambda _: prepare(images(), (np.zeros((2, 3)), np.zeros(2))),
     "too-few-rows": lambda _: prepare(table(minimum_rows=3), frame()),
     "training-empty": lambda _: prepare(table(split_column="fold"), frame(fold="test")),
-    "unit-mismatch": lambda _: prepare(table(), frame(), mapped(age={"unit": "kg"})),
+    "column-unit": lambda _: prepare(table(), frame(), mapped(age={"unit": "kg"})),
     "unknown-category": lambda _: prepare(table(), frame(sex=["male", "x"])),
     "values-outside-range": lambda _: prepare(table(), frame(age=[1000, 2000])),
 }

@@ -50,7 +50,7 @@ CASES: dict[str, Callable[[pathlib.Path], object]] = {
     "invalid-max-grad-norm": lambda _: dp.grid_for(math.inf, 10),
     "invalid-noise-multiplier": lambda _: dp.Gaussian(math.inf),
     "invalid-noise-scale": lambda _: noise.rounded_gaussian(0.0, 1, Keystream.fresh()),
-    "invalid-population": lambda _: dp.check_delta(1e-3, 0),
+    "invalid-population-size": lambda _: dp.check_delta(1e-3, 0),
     "invalid-relation": lambda _: _release("person", "swap"),
     "invalid-sampling-probability": lambda _: dp.PoissonSampled(0.0, dp.Gaussian(1.0)),
     "invalid-sensitivity": lambda _: _add(sensitivity=0.0),

@@ -38,7 +38,7 @@ def _private() -> PrivateTraining:
     )
 
 
-def _client(protocol: str = "plain", private: PrivateTraining | None = None) -> Client:
+def _client(protocol: str = "plain", private: PrivateTraining | None = None, *, known: bool = True) -> Client:
     keys = {site: SigningKey.generate() for site in _SITES}
     training = LocalTraining(
         weight=1 / 3,
@@ -51,7 +51,16 @@ def _client(protocol: str = "plain", private: PrivateTraining | None = None) -> 
     aggregation = Aggregation(protocol=protocol, cohort=3)  # type: ignore[arg-type]
     roster = Roster({site: key.public for site, key in keys.items()})
     model = torch.nn.Linear(2, 2)
-    return Client(model, training, aggregation, train=_ROWS, test=_ROWS, name="east", key=keys["east"], roster=roster)
+    return Client(
+        model,
+        training,
+        aggregation,
+        train=_ROWS,
+        test=_ROWS,
+        name="east",
+        key=keys["east"] if known else None,
+        roster=roster,
+    )
 
 
 def _server() -> Server:
@@ -101,7 +110,7 @@ CASES: dict[str, Callable[[pathlib.Path], object]] = {
     "attempt-lost": lambda folder: _ask(_client("secagg"), "train/shares"),
     "metrics-not-released": _metrics_not_released,
     "model-differs": _model_differs,
-    "noise-not-granted": _noise_not_granted,
+    "no-identity": lambda folder: _ask(_client("secagg", known=False), "train/keys", RoundOpening(_SITES, b"hash")),
     "protocol-order": lambda folder: _server().feed({}, frozenset()),
     "too-few-sites": _too_few_sites,
     "unknown-phase": lambda folder: _ask(_client(), "lunch/update"),

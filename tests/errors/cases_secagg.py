@@ -85,7 +85,7 @@ CASES: dict[str, Callable[[pathlib.Path], object]] = {
     "survivors-rejected": lambda folder: _survivors("east", "north", "west"),
     "threshold-too-low": lambda folder: Parameters(clients=4, length=2, bound=1.0, precision=0.5, dropouts=2),
     "too-few-survivors": lambda folder: _cast()[1].keys_to_roster({}),
-    "unknown-phase": lambda folder: sum_of({}, _P, drop={"lunch": ["north"]}),
+    "unknown-drop-phase": lambda folder: sum_of({}, _P, drop={"lunch": ["north"]}),
     "unusable-reply": lambda folder: server_module._unusable("an example"),
     "vector-shape": _shape,
 }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from typing import cast
 
 from reticent.cli.output import Format, emit, say
-from reticent.dp import Relation, Unit
-from reticent.ledger import Balance, Ledger
+from reticent.dp import Relation, Unit, events
+from reticent.ledger import Balance, Entry, Ledger
 
 __all__ = ["grant", "show"]
 
@@ -47,20 +49,26 @@ def show(populations: list[str], url: str, chosen: Format) -> None:
         lines += [
             f"    {entry.time}  {entry.kind:8} {_amount(entry)}  {entry.purpose or entry.reason}" for entry in entries
         ]
-        data[name] = {"balance": vars_of(balance), "entries": [vars_of(entry) for entry in entries]}
+        data[name] = {"balance": _plain(balance), "entries": [_plain(entry) for entry in entries]}
     emit(chosen, text="\n".join(lines) or "no population has a grant yet", data=data)
 
 
-def vars_of(value: object) -> dict[str, object]:
-    """Return the fields of a frozen value, as JSON can hold them."""
-    import dataclasses
+def _plain(value: Balance | Entry) -> dict[str, object]:
+    """Return a balance or an entry as JSON can hold it: amounts as epsilon and delta, events as in the ledger."""
+    found = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, Entry):
+        del found["amount"]
+        found |= {"epsilon": value.epsilon, "delta": value.delta}
+        found["events"] = [json.loads(events.to_json(event)) for event in value.events]
+    return found
 
-    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}  # type: ignore[arg-type]
 
-
-def _amount(entry: object) -> str:
-    epsilon, delta = getattr(entry, "epsilon", None), getattr(entry, "delta", None)
-    return "" if epsilon is None else f"epsilon {epsilon:.4f}, delta {delta:g}"
+def _amount(entry: Entry) -> str:
+    """Return what an entry moves: an amount, or for a later commit of a paid plan the number of draws."""
+    if entry.kind == "commit":
+        draws = sum(events.flatten(entry.events).values())
+        return f"{draws} draws of {entry.commit_key}" + (f", epsilon {entry.epsilon:.4f}" if entry.epsilon else "")
+    return f"epsilon {entry.epsilon:.4f}, delta {entry.delta:g}"
 
 
 def _line(population: str, balance: Balance) -> str:

@@ -56,7 +56,7 @@ def _conversion(column: Column, site: ColumnMapping) -> Conversion:
     if change is None:
         about = "" if column.analyte is None else f" of {column.analyte}"
         raise DataError(
-            "unit-mismatch",
+            "column-unit",
             f"column {column.name!r} is in {site.unit!r} at this site and in {column.unit!r}{about} in the contract",
             hint="correct the unit in site.toml, give factor and offset (ours = factor * theirs + offset), "
             "or let the contract name the analyte",

@@ -86,7 +86,7 @@ def check_delta(delta: float, population: int) -> None:
     require_delta(delta)
     if population < 1:
         raise UsageError(
-            "invalid-population", f"population is {population}", hint="declare the number of units, 1 or larger"
+            "invalid-population-size", f"population is {population}", hint="declare the number of units, 1 or larger"
         )
     if delta * population >= 1:
         raise PolicyRefused(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from reticent.data import Examples
 from reticent.dp import Gaussian, Grant, Release
-from reticent.errors import IdentityError, PolicyRefused
+from reticent.errors import IdentityError, PolicyRefused, UsageError
 from reticent.federated.aggregation import METRICS_BOUND, METRICS_PRECISION
 from reticent.federated.learner import Learner
 from reticent.federated.settings import Aggregation, LocalTraining
@@ -97,8 +97,8 @@ class Client:
 
     def _open(self, task: str, request: Request) -> bytes:
         if self._key is None or self._roster is None:
-            raise PolicyRefused(
-                "unknown-phase", "this client has no identity for secure aggregation", hint="give name, key and roster"
+            raise UsageError(
+                "no-identity", "this client has no identity for secure aggregation", hint="give name, key and roster"
             )
         opening = decode(request.body, RoundOpening, limit=_MESSAGE_LIMIT)
         if len(opening.members) != self._aggregation.cohort or len(set(opening.members)) != len(opening.members):

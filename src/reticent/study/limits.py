@@ -68,6 +68,10 @@ def _uncovered(study: Study) -> Iterator[str]:
         "in a round."
     )
     yield "Remaining differences in computing time, memory and network traffic."
+    yield (
+        "Rounding of floating-point gradients: batches of different size can differ in the last digit, about one part in "
+        "ten million, before each contribution is clipped and rounded to the grid."
+    )
     yield "Declared sizes of the sites, names, schema and settings: they are public."
     yield (
         "Choosing settings (learning rate, rounds, clipping norm, model) by looking at these data, in earlier runs or "

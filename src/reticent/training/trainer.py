@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from reticent.training.dpsgd import DPSGD, Batch
 
 __all__ = ["Trainer"]
+
+_CHECKED: WeakKeyDictionary[nn.Module, dict[Hashable, tuple[int, bool]]] = WeakKeyDictionary()
+"""For each living model: what `Trainer._check` found, the number of classes and whether vmap can follow."""
 
 
 class Trainer:
@@ -50,7 +55,6 @@ class Trainer:
         self._gradients = PerExampleGradients(model, loss)
         self._trained = list(self._gradients.trained.values())
         self._start = [value.detach().clone() for value in self._trained] if proximal else []
-        self._checked: tuple[tuple[int, ...], int] | None = None
         self._done = 0
         self.grid = grid_for(dpsgd.max_grad_norm, self._gradients.parameters)
         self.sensitivity = encoded_sensitivity(dpsgd.max_grad_norm, self.grid, self._gradients.parameters)
@@ -112,17 +116,22 @@ class Trainer:
     def _check(self, shape: tuple[int, ...], labels: torch.dtype) -> int:
         """Try model and loss on made-up examples, once; a check on real rows would tell something about them.
 
+        A federated client makes a trainer in every round: what was found for a model is kept with the model, as long
+        as its layers are the same.
+
         Returns:
           The number of classes that the model tells apart; 0 for numeric labels.
         """
-        if self._checked is not None and self._checked[0] == shape:
-            return self._checked[1]
-        classes = 0 if labels.is_floating_point else None
-        features, made_up, outputs = check_model(self._model, self._loss, shape, classes=classes)
-        refuse_mixing(self._model, self._loss, features, made_up)
-        self._gradients.choose_way(features, made_up)
-        found = max(2, outputs[0].numel()) if classes is None else 0
-        self._checked = (shape, found)
+        layers = tuple((name, type(layer), id(layer)) for name, layer in self._model.named_modules())
+        key = (shape, labels, self._loss, layers)
+        known = _CHECKED.setdefault(self._model, {})
+        if key not in known:
+            classes = 0 if labels.is_floating_point else None
+            features, made_up, outputs = check_model(self._model, self._loss, shape, classes=classes)
+            refuse_mixing(self._model, self._loss, features, made_up)
+            self._gradients.choose_way(features, made_up)
+            known[key] = (max(2, outputs[0].numel()) if classes is None else 0, self._gradients.vectorised)
+        found, self._gradients.vectorised = known[key]
         return found
 
 

@@ -142,7 +142,7 @@ EXPLANATIONS: dict[str, str] = {
         "After the split, and after leaving incomplete rows out, no row is left for training. Lower test_fraction, "
         "check the split column, or look at the missing values."
     ),
-    "unit-mismatch": (
+    "column-unit": (
         "The site's unit does not measure what the contract's unit measures, or the conversion is not built in. "
         "Correct the unit, give factor and offset (ours = factor * theirs + offset), or name the analyte in the "
         "contract for conversions between mass and amount."

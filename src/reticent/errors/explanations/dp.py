@@ -40,7 +40,7 @@ EXPLANATIONS: dict[str, str] = {
         "The sampler of noise works for standard deviations above 0 and up to 2**40 grid steps; beyond that, sums "
         "could leave the 64-bit range. Use a coarser grid, as dp.grid_for gives it."
     ),
-    "invalid-population": (
+    "invalid-population-size": (
         "The population is the declared, public number of units that a claim speaks about, 1 or larger. "
         "Declare it in the study; it is never taken from the data, since the true count may be secret."
     ),

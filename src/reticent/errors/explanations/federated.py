@@ -19,9 +19,9 @@ EXPLANATIONS: dict[str, str] = {
         "that sends different models to different sites can undo secure aggregation (Pasquini et al. 2022). The site "
         "answers nothing; find out why before the next round."
     ),
-    "noise-not-granted": (
-        "Noise was about to be drawn for an event that was not paid for, or was drawn before. Every draw needs a grant, "
-        "which the ledger hands out when the charge is durable. A repeated attempt is a new charge."
+    "no-identity": (
+        "Secure aggregation signs every key with the site's identity, and this client was made without one. Give "
+        "federated.Client a name, a key and the roster of all sites."
     ),
     "protocol-order": (
         "The steps of a protocol were called in an order that its design excludes. This is a bug of ours or of an "
@@ -37,8 +37,8 @@ EXPLANATIONS: dict[str, str] = {
     ),
     "wrong-cohort": (
         "The coordinator opened a sum over another number of sites than the plan says. A site hides among the planned "
-        "number or not at all: in a smaller company, or among members that the coordinator plays itself, the sum could be its "
-        "own update."
+        "number or not at all: in a smaller company, or among members that the coordinator plays itself, the sum could be "
+        "its own update."
     ),
     "wrong-update-shape": (
         "An update has another number of values than the plan's model. The parties run different code. Install the "

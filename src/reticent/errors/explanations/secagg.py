@@ -56,7 +56,7 @@ EXPLANATIONS: dict[str, str] = {
         "Fewer sites than the threshold answered a phase of a secure sum in time, so that the sum cannot be "
         "uncovered, and must not be. Nothing was revealed. Repeat the attempt when more sites are reachable."
     ),
-    "unknown-phase": (
+    "unknown-drop-phase": (
         "Drop-outs were asked for in a phase that the protocol does not have. Its phases are advertise, share_keys, "
         "masked_input and unmask."
     ),
