@@ -196,3 +196,15 @@ def test_without_a_check_of_members_the_attack_works(attack: Callable[..., Any])
         client.handle(
             Request("run", 1, 2, "train/keys", encode(RoundOpening(("x", "north", "south"), b"0" * 32))), None
         )
+
+
+@pytest.mark.xfail(strict=True, reason="errors of the data room carry exact counts in the sentence that travels")
+def test_a_refusal_before_the_run_holds_no_count_of_rows(attack: Callable[..., Any], tmp_path: Path) -> None:
+    """Under an epsilon, how many rows a site holds, and how many are spoilt, may not leave it in an error's words."""
+    attacker = attack(PLAIN)
+    table = pd.read_csv(tmp_path / "north.csv").astype({"age": object})
+    table.loc[:6, "age"] = "unknown"
+    table.to_csv(tmp_path / "north.csv", index=False)
+    answer = attacker.ask("north", "ready", Ready(attacker.plan.hash, 3, 1), round=0, attempt=0)
+    assert (answer.accepted, answer.code) == (False, "not-a-number")
+    assert not {"7", "60"} & set(answer.message.replace(":", " ").split())

@@ -76,3 +76,39 @@ def test_a_site_cannot_spoil_the_model_with_numbers_that_are_not_finite() -> Non
         next(steps)
         with pytest.raises(QuorumLost, match="finite"):
             steps.send({site: encode(PlainUpdate(np.array([1.0, value]))) for site in ("a", "b", "c")})
+
+
+@pytest.mark.parametrize(
+    "bad", [b"", b"no message", encode(PlainUpdate(np.ones(3))), encode(PlainUpdate(np.full(2, np.nan)))]
+)
+def test_a_site_that_sends_nonsense_is_absent_and_stops_nobody(bad: bytes) -> None:
+    task = Task("run", "train", 1, 1, ("a", "b", "c"), np.zeros(2, dtype=np.float32), 2, 1.0, 1.0)
+    steps = plain_sum(task, Aggregation(protocol="plain", cohort=3, dropouts=1))
+    next(steps)
+    good = encode(PlainUpdate(np.array([1.0, 2.0])))
+    with pytest.raises(StopIteration) as done:
+        steps.send({"a": good, "b": bad, "c": good})
+    assert done.value.value.contributors == ("a", "c")
+    assert done.value.value.vector.tolist() == [2.0, 4.0]
+
+
+LOSS = """
+import torch
+
+def loss(outputs, labels):
+    return torch.nn.functional.cross_entropy(outputs, labels) * {factor}
+"""
+
+
+def test_a_loss_that_changed_after_the_plan_was_approved_is_refused(small_study: Callable[..., Path]) -> None:
+    """The plan pinned the model's source only; the loss sees every label."""
+    study = small_study({'loss = "cross_entropy"': 'loss = "adversarial_loss:loss"'})
+    module = study.parent / "adversarial_loss.py"
+    module.write_text(LOSS.format(factor=1))
+    bound = reticent.api.plan(study)
+    module.write_text(LOSS.format(factor=2))
+    with pytest.raises(PolicyRefused) as caught:
+        reticent.api.run(bound)
+    assert caught.value.code == "model-changed"
+    module.write_text(LOSS.format(factor=1))
+    assert bound.binding.model() is not None

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reticent.errors import QuorumLost
+from reticent.errors import IdentityError, QuorumLost, ReticentError
 from reticent.federated.settings import Aggregation
 from reticent.federated.wire import PlainUpdate, RoundOpening, UpdateRequest, session_of
 from reticent.identity import Roster
@@ -68,16 +68,31 @@ def plain_sum(task: Task, settings: Aggregation) -> Sum:
     request = encode(UpdateRequest(model=task.model, shares=b""))
     replies = yield Step("update", dict.fromkeys(task.members, request))
     least = len(task.members) - settings.dropouts
-    if len(replies) < least:
+    found, faults = _usable(replies, task.length)
+    if len(found) < least and faults:
+        raise faults[0]
+    if len(found) < least:
         raise QuorumLost(
             "too-few-sites",
-            f"{len(replies)} of {len(task.members)} sites answered in round {task.round}, {least} are needed",
+            f"{len(found)} of {len(task.members)} sites answered in round {task.round}, {least} are needed",
             hint="bring the absent sites back, or allow more dropouts in [secure_aggregation]",
         )
     total = np.zeros(task.length, dtype=np.float64)
+    for values in found.values():
+        total += values
+    return Summed(total, tuple(found))
+
+
+def _usable(replies: Replies, length: int) -> tuple[dict[str, NDArray[np.float64]], list[ReticentError]]:
+    """Return the updates that can be added, by site in order: who sends another thing is absent, and stops nobody."""
+    found: dict[str, NDArray[np.float64]] = {}
+    faults: list[ReticentError] = []
     for site in sorted(replies):
-        total += _values(replies[site], task.length)
-    return Summed(total, tuple(sorted(replies)))
+        try:
+            found[site] = _values(replies[site], length)
+        except (IdentityError, QuorumLost) as error:
+            faults.append(error)
+    return found, faults
 
 
 def _values(reply: bytes, length: int) -> NDArray[np.float64]:

@@ -92,10 +92,11 @@ class Binding:
     @cached_property
     def _factory(self) -> Callable[..., Any]:
         factory = self.factory or find_factory(self.plan.model.factory, self.base)
-        if code_hash(factory) != self.plan.model.code_hash:
+        found = code_hash(factory, loss=self._loss, loss_name=self.plan.training.loss)
+        if found != self.plan.model.code_hash:
             raise PolicyRefused(
                 "model-changed",
-                f"the source of {self.plan.model.factory} is not the one that the plan pins",
+                f"the source of {self.plan.model.factory}, or of the loss, is not the one that the plan pins",
                 hint="restore the file, or make a new plan and let every site approve it",
             )
         return factory

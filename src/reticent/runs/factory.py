@@ -45,14 +45,25 @@ def find_factory(name: str, base: Path) -> Callable[..., Any]:
     return found  # type: ignore[no-any-return]
 
 
-def code_hash(factory: Callable[..., Any]) -> str:
-    """Return the SHA-256 of the source file that holds `factory`, or of its own source where no file is known."""
-    target = inspect.unwrap(factory)
+def code_hash(factory: Callable[..., Any], *, loss: Callable[..., Any], loss_name: str) -> str:
+    """Return the SHA-256 of the source of `factory`, and of `loss` where the study names a module of its own.
+
+    The loss sees every label; it is approved with the model or not at all.
+    """
+    if ":" not in loss_name:
+        return _source_hash(factory)
+    own = loss if inspect.isroutine(loss) else type(loss)
+    return hashlib.sha256(f"{_source_hash(factory)} {_source_hash(own)}".encode()).hexdigest()
+
+
+def _source_hash(code: Callable[..., Any]) -> str:
+    """Return the SHA-256 of the source file that holds `code`, or of its own source where no file is known."""
+    target = inspect.unwrap(code)
     try:
         path = inspect.getsourcefile(target)
         source = Path(path).read_bytes() if path and Path(path).is_file() else inspect.getsource(target).encode()
     except (OSError, TypeError):
-        source = repr(factory).encode()
+        source = repr(code).encode()
     return hashlib.sha256(source).hexdigest()
 
 
@@ -91,4 +102,5 @@ def probe(study: Study, factory: Callable[..., Any], loss: Callable[..., Any]) -
         return initial_model(factory, inputs=inputs_of(study.data), outputs=outputs_of(study), seed=study.learning.seed)
 
     facts = probe_model(make, study.data.input_shape, len(study.data.classes), loss)
-    return ModelFacts(factory=study.model.factory, code_hash=code_hash(factory), **facts)
+    hashed = code_hash(factory, loss=loss, loss_name=study.model.loss)
+    return ModelFacts(factory=study.model.factory, code_hash=hashed, **facts)
