@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 
 import reticent.api
+from reticent.data import SiteMapping
 from reticent.errors import PolicyRefused, QuorumLost, ReticentError
 from reticent.federated.aggregation import Task, plain_sum
 from reticent.federated.settings import Aggregation
 from reticent.federated.wire import PlainUpdate
 from reticent.ledger import Ledger
 from reticent.messages import encode
+from reticent.runs import Binding, Source
 
 BUDGET = {"epsilon": 3.0, "delta": 1e-3, "unit": "person", "relation": "add_or_remove_one", "reason": "test"}
 
@@ -90,6 +92,26 @@ def test_a_site_that_sends_nonsense_is_absent_and_stops_nobody(bad: bytes) -> No
         steps.send({"a": good, "b": bad, "c": good})
     assert done.value.value.contributors == ("a", "c")
     assert done.value.value.vector.tolist() == [2.0, 4.0]
+
+
+@pytest.mark.parametrize("claim", ["none", "understated"])
+def test_a_sites_own_limit_binds_whatever_the_plan_says_of_itself(attack: Callable[..., Any], claim: str) -> None:
+    """A plan without a claim passed a limit of 1, and so did one that understates what its events cost."""
+    attacker = attack({"spare_executions = 1": "spare_executions = 0"})
+    plan = attacker.plan
+    if claim == "none":
+        plan = plan.model_copy(update={"privacy": None})
+    sites = tuple(site.model_copy(update={"epsilon": 0.1 if claim == "understated" else None}) for site in plan.sites)
+    binding = Binding(plan.model_copy(update={"sites": sites}), attacker.folder.base)
+    source = attacker._sources["north"]
+    for limit, allowed in ((1.0, False), (1e9, claim == "understated")):
+        mapping = SiteMapping.model_validate({"max_epsilon": limit})
+        if allowed:
+            binding.prepare("north", Source(source.data, mapping, ""), lambda event: None)
+            continue
+        with pytest.raises(PolicyRefused) as caught:
+            binding.prepare("north", Source(source.data, mapping, ""), lambda event: None)
+        assert caught.value.code == "over-site-limit"
 
 
 LOSS = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reticent import dp
 from reticent.data import Prepared, SiteMapping, load_mapping, prepare
 from reticent.errors import PolicyRefused, UsageError
 from reticent.federated import Aggregation, Client, LocalTraining, PrivateTraining, Schedule, Server
@@ -127,10 +129,11 @@ class Binding:
         if mapping is None:
             return
         part = self.plan.site(site)
-        if mapping.max_epsilon is not None and part.epsilon is not None and part.epsilon > mapping.max_epsilon:
+        spends = 0.0 if mapping.max_epsilon is None else self._epsilon(site)
+        if mapping.max_epsilon is not None and spends > mapping.max_epsilon:
             raise PolicyRefused(
                 "over-site-limit",
-                f"the plan spends epsilon {part.epsilon:.4f} at {site}, its own site file allows {mapping.max_epsilon}",
+                f"the plan spends epsilon {spends:.4f} at {site}, its own site file allows {mapping.max_epsilon}",
                 hint="lower privacy.target.epsilon, or ask the site to raise max_epsilon",
             )
         if mapping.purposes and self.plan.purpose not in mapping.purposes:
@@ -149,6 +152,16 @@ class Binding:
                     f"{site} declares {name} {own!r}, the plan would charge {planned!r}",
                     hint=f'write {name} = "{own}" under [sites.{site}] of the study',
                 )
+
+    def _epsilon(self, site: str) -> float:
+        """Return what the plan's events cost at `site`: whoever wrote the plan may have written a smaller number in it."""
+        release, privacy = self.plan.release(site), self.plan.privacy
+        if release is None or privacy is None:
+            return math.inf  # a plan without a claim has no bound at all
+        return max(
+            dp.epsilon(release.events, delta=privacy.delta, relation=privacy.relation),
+            self.plan.site(site).epsilon or 0.0,
+        )
 
     def server(self, *, run: str, roster: Roster | None, metrics: bool = True) -> Server:
         """Return the coordinator's role at the beginning of the plan; without a roster sums are plain."""
