@@ -11,12 +11,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from reticent.engines import InProcess
 from reticent.errors import IdentityError, PolicyRefused
 from reticent.federated import Aggregation, Client
 from reticent.federated.wire import RoundOpening, UpdateRequest
 from reticent.identity import Address, seal
 from reticent.ledger import Ledger
-from reticent.runs.site import COORDINATOR, Ready
+from reticent.messages import encode
+from reticent.roles import Exchange, Request
+from reticent.runs.coordinator import _Loop, _Traffic
+from reticent.runs.site import COORDINATOR, Answer, Ready
 
 PLAIN = {'protocol = "secagg"\ndropouts = 1': 'protocol = "plain"\ndropouts = 1'}
 NO_PRIVACY = {
@@ -188,9 +192,6 @@ def test_without_a_check_of_members_the_attack_works(attack: Callable[..., Any])
     )
     assert isinstance(client._aggregation, Aggregation)
     opening = RoundOpening(("coordinator", "north", "south"), b"0" * 32)
-    from reticent.messages import encode
-    from reticent.roles import Request
-
     assert client.handle(Request("run", 1, 1, "train/keys", encode(opening)), None).message
     with pytest.raises(PolicyRefused):
         client.handle(
@@ -208,3 +209,20 @@ def test_a_refusal_before_the_run_holds_no_count_of_rows(attack: Callable[..., A
     answer = attacker.ask("north", "ready", Ready(attacker.plan.hash, 3, 1), round=0, attempt=0)
     assert (answer.accepted, answer.code) == (False, "not-a-number")
     assert not {"7", "60"} & set(answer.message.replace(":", " ").split())
+
+
+def test_a_site_cannot_write_to_the_operators_terminal_or_log(attack: Callable[..., Any]) -> None:
+    """A refusal's words come from the site: escape codes, and a code of any length, must not reach the operator."""
+    attacker = attack(PLAIN)
+    run = attacker.folder
+    answer = Answer(
+        accepted=False, code="x\x1b[2J" * 1000, message="\x1b]0;owned\x07all is well", hint="\x9bfix", exit_status=3
+    )
+    address = Address(run.run, 1, 1, "train/update", "north", COORDINATOR)
+    loop, traffic = _Loop(run, InProcess({}), run.key(COORDINATOR)), _Traffic()
+    exchange = Exchange(1, 1, "train/update", {}, 1.0)
+    assert loop._open("north", seal(encode(answer), address, run.key("north")), exchange, traffic) is None
+    error = traffic.refusals["north"]
+    assert (error.code, traffic.absent["north"]) == ("site-failed", "refused: site-failed")
+    assert all(sign.isprintable() or sign == "\n" for sign in error.message + error.hint)
+    assert "all is well" in error.message

@@ -6,6 +6,7 @@ new attempt while the plan has spare executions; after a crash the same happens 
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ _KINDS: Mapping[int, type[ReticentError]] = {
     5: QuorumLost,
     6: DataError,
 }
+_MOST_WORDS = 4000
 
 
 @dataclass
@@ -210,9 +212,15 @@ class _Loop:
         if answer.accepted:
             return answer.body
         kind = _KINDS.get(answer.exit_status, QuorumLost)
-        traffic.refusals[site] = kind(answer.code, answer.message, hint=answer.hint)
-        traffic.absent[site] = f"refused: {answer.code}"
+        code = answer.code if re.fullmatch(r"[a-z0-9-]{1,64}", answer.code) else "site-failed"
+        traffic.refusals[site] = kind(code, _shown(answer.message), hint=_shown(answer.hint))
+        traffic.absent[site] = f"refused: {code}"
         return None
+
+
+def _shown(text: str) -> str:
+    """Return a site's words without what a terminal would obey: escape codes could rewrite what the operator reads."""
+    return "".join(sign for sign in text[:_MOST_WORDS] if sign.isprintable() or sign == "\n")
 
 
 def _together(refusals: Mapping[str, ReticentError]) -> ReticentError:
