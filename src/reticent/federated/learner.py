@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reticent.data import Examples
-from reticent.dp import Gaussian, Grant, PoissonSampled
+from reticent.dp import Gaussian, Grant
 from reticent.errors import PolicyRefused
 from reticent.federated.aggregation import METRICS_BOUND
 from reticent.federated.settings import LocalTraining, PrivateTraining
@@ -87,11 +87,10 @@ class Learner:
             unit=private.unit,
             relation=private.relation,
             noise_multiplier=private.noise_multiplier,
+            # The plan's own number: for one size in sixteen it differs from the quotient in the last bit, and a grant
+            # covers exactly what was charged.
+            sampling_probability=private.sampling_probability,
         )
-        # The plan's own number, not batch size over population: for one size in sixteen these differ in the last bit,
-        # and a grant covers exactly what was charged.
-        dpsgd.sampling_probability = private.sampling_probability
-        dpsgd.step_event = PoissonSampled(private.sampling_probability, Gaussian(private.noise_multiplier))
         optimizer = self._training.optimizer(self._trained())
         trainer = dpsgd.trainer(self._model, self._training.loss, optimizer, grant=grant, proximal=self._training.mu)
         trainer.fit(self._train)

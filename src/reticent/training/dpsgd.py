@@ -59,9 +59,10 @@ class DPSGD:
       relation: The neighbouring relation of the claim.
       target: What all steps together may cost; the noise follows. Or:
       noise_multiplier: Standard deviation of the noise over the norm of one unit's contribution.
+      sampling_probability: What was charged, where that is expected_batch_size / population up to rounding only.
 
     Attributes:
-      sampling_probability: expected_batch_size / population.
+      sampling_probability: expected_batch_size / population, unless given.
       noise_multiplier: Given or derived.
 
     Raises:
@@ -80,6 +81,7 @@ class DPSGD:
         relation: Relation,
         target: Target | None = None,
         noise_multiplier: float | None = None,
+        sampling_probability: float | None = None,
     ) -> None:
         _require(population, expected_batch_size, steps, max_grad_norm, unit)
         if (target is None) == (noise_multiplier is None):
@@ -94,7 +96,7 @@ class DPSGD:
         self.max_grad_norm = max_grad_norm
         self.unit = unit
         self.relation = relation
-        self.sampling_probability = expected_batch_size / population
+        self.sampling_probability = _same(sampling_probability, expected_batch_size / population)
         if target is not None:
             dp.check_delta(target.delta, population)
             noise_multiplier = dp.noise_multiplier(
@@ -170,6 +172,17 @@ class DPSGD:
                 counts = rows_of[persons].tolist()
             chosen = torch.from_numpy(rows)
             yield Batch(features[chosen], labels[chosen], counts, number, self)
+
+
+def _same(charged: float | None, derived: float) -> float:
+    """Return the probability that was charged: a plan's own number can differ from the quotient in the last bit."""
+    if charged is not None and not math.isclose(charged, derived, rel_tol=1e-12):
+        raise UsageError(
+            "invalid-dpsgd",
+            f"sampling_probability is {charged}, expected_batch_size / population is {derived}",
+            hint="leave sampling_probability out, or give numbers that agree",
+        )
+    return derived if charged is None else charged
 
 
 def _require(population: int, expected_batch_size: float, steps: int, max_grad_norm: float, unit: str) -> None:

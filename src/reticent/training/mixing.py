@@ -26,6 +26,7 @@ _TOLERANCE = 1e-5
 _REPLACEMENTS = (
     ("BatchNorm", "use torch.nn.GroupNorm(groups, channels), or LayerNorm, in place of BatchNorm"),
     ("InstanceNorm", "set track_running_stats=False, or use torch.nn.GroupNorm(groups, channels)"),
+    ("Embedding", "leave max_norm out: it rescales, in place and for all, the rows that an example looks up"),
     ("loss", "use a loss that is a mean or a sum over the batch of one term for each example, without class weights"),
     ("", "compute over the other dimensions, never over the first; torch.nn.GroupNorm and LayerNorm do"),
 )
@@ -75,6 +76,8 @@ def mixing_layers(model: nn.Module, loss: Loss, features: Tensor, labels: Tensor
 
 
 def _mixes_by_type(layer: nn.Module) -> bool:
+    if isinstance(layer, nn.Embedding | nn.EmbeddingBag):
+        return layer.max_norm is not None
     batch_norm = isinstance(layer, nn.modules.batchnorm._BatchNorm)
     return batch_norm or (isinstance(layer, nn.modules.batchnorm._NormBase) and layer.track_running_stats)
 

@@ -11,7 +11,8 @@ What remains shared is floating point: a matrix product may round differently wh
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,7 @@ from torch.func import functional_call, grad, vmap
 
 from reticent.errors import UsageError
 
-__all__ = ["Loss", "PerExampleGradients", "physical_rows"]
+__all__ = ["Loss", "PerExampleGradients", "physical_rows", "unchanged"]
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Any torch loss, module or function: `loss(outputs, labels)` is a scalar."""
@@ -85,10 +86,10 @@ class PerExampleGradients:
         values = list(self.trained.values())
         found: list[list[Tensor]] = [[] for _ in values]
         for row in range(len(labels)):
-            loss = self._loss(self._model(features[row : row + 1]), labels[row : row + 1])
-            for column, gradient, value in zip(
-                found, torch.autograd.grad(loss, values, allow_unused=True), values, strict=True
-            ):
+            with unchanged(self._model):
+                loss = self._loss(self._model(features[row : row + 1]), labels[row : row + 1])
+                gradients = torch.autograd.grad(loss, values, allow_unused=True)
+            for column, gradient, value in zip(found, gradients, values, strict=True):
                 column.append(torch.zeros_like(value) if gradient is None else gradient)
         return [_wide(torch.stack(column)) for column in found]
 
@@ -115,6 +116,22 @@ class PerExampleGradients:
                 f"the loss of {type(self._model).__name__} cannot be differentiated: {reason}",
                 hint="keep detach(), no_grad() and conversions to numbers out of the model's forward and the loss",
             ) from error
+
+
+@contextmanager
+def unchanged(model: nn.Module) -> Iterator[None]:
+    """Put back what a forward pass writes into weights and buffers.
+
+    A running maximum or a renormalised row would carry its example around clipping and noise, and into the gradients
+    of the examples after it.
+    """
+    kept = [(value, value.detach().clone()) for value in (*model.parameters(), *model.buffers())]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for value, before in kept:
+                value.copy_(before)
 
 
 def _wide(gradient: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from reticent.dp import Grant, add_gaussian, encoded_sensitivity, grid_for
 from reticent.errors import PolicyRefused, UsageError
 from reticent.training.contributions import Rows, clipped_sum, usable
 from reticent.training.mixing import refuse_mixing
-from reticent.training.per_example import Loss, PerExampleGradients
+from reticent.training.per_example import Loss, PerExampleGradients, unchanged
 from reticent.training.plain import add_proximal_pull
 from reticent.training.probe import check_model
 from reticent.training.synthetic import floating_type, model_device
@@ -80,7 +80,8 @@ class Trainer:
         classes = self._check(tuple(batch.features.shape[1:]), batch.labels.dtype)
         self._model.train()
         rows = usable(self._rows(batch), classes)
-        total = clipped_sum(self._gradients, rows, max_norm=self._dpsgd.max_grad_norm, grid=self.grid)
+        with unchanged(self._model):
+            total = clipped_sum(self._gradients, rows, max_norm=self._dpsgd.max_grad_norm, grid=self.grid)
         noised = add_gaussian(
             total.numpy(), event=self._dpsgd.step_event, sensitivity=self.sensitivity, grid=self.grid, grant=self._grant
         )
