@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from reticent.data import Prepared
-from reticent.engines import InProcess, Processes
-from reticent.errors import ReticentError, UsageError
-from reticent.federated import Finished, Server
-from reticent.roles import Engine
-from reticent.runs import (
-    Binding,
-    Event,
-    Observer,
-    RunFolder,
-    Source,
-    baselines,
-    coordinate,
-    durable,
-    find_factory,
-    make_host,
-    probe,
-    save_model,
-    sources_of,
-)
+from reticent.engines import Laptop
+from reticent.errors import UsageError
+from reticent.runs import Binding, Observer, RunFolder, durable, find_factory, probe, sources_of
 from reticent.study import Plan, Study, derive, dump_study, load_study, study_from
 
 __all__ = ["BoundPlan", "Result", "plan", "resume", "run"]
@@ -186,7 +167,8 @@ def run(
                 "objects": bool(data or bound.factory or bound.loss),
             },
         )
-        return _go(folder, bound.binding, sources, engine, observer or _nobody, baseline_seeds)
+        Laptop(folder, bound.binding, sources, observer or (lambda _: None)).run()
+        return Result(folder.path, bound.plan, bound.binding)
 
 
 def resume(
@@ -196,7 +178,7 @@ def resume(
     data: Mapping[str, Any] | None = None,
     observer: Observer | None = None,
 ) -> Result:
-    """Go on with a run that was stopped, from its last checkpoint, as a new attempt.
+    """Go on with a run that was stopped, from its last checkpoint, as a new attempt. A finished run is left as it is.
 
     Args:
       path: The run folder.
@@ -217,85 +199,11 @@ def resume(
             f"the given plan is {binding.plan.hash[:12]}, the run's is {folder.plan.hash[:12]}",
             hint="resume with the plan that the run began with",
         )
+    result = Result(folder.path, folder.plan, binding)
+    if folder.is_finished:
+        # A report may have been signed: what is finished is never written again.
+        return result
     sources = sources_of(load_study(folder.path / "study.toml"), folder.base, data or {})
     with folder.lock():
-        return _go(folder, binding, sources, settings["engine"], observer or _nobody, settings["baseline_seeds"])
-
-
-def _nobody(_: Event) -> None:
-    """Watch nothing."""
-
-
-def _go(
-    folder: RunFolder,
-    binding: Binding,
-    sources: Mapping[str, Source],
-    engine: str,
-    observer: Observer,
-    baseline_seeds: int,
-) -> Result:
-    plan = folder.plan
-    server = binding.server(run=folder.run, roster=folder.roster if plan.aggregation.protocol == "secagg" else None)
-    prepared: dict[str, Prepared] = {}
-
-    def checkpoint(done: Finished) -> None:
-        if done.task == "train":
-            _write_model(folder, f"checkpoints/round-{done.round:05d}.safetensors", binding, server, done)
-
-    observer(Event("started", detail={"folder": str(folder.path)}))
-    with ExitStack() as stack:
-        carrier: Engine
-        if engine == "processes":
-            carrier = stack.enter_context(Processes(folder, tuple(sources)))
-        else:
-            carrier = InProcess(
-                {
-                    site: make_host(
-                        folder,
-                        binding,
-                        site,
-                        source,
-                        observer=observer,
-                        prepared=_once(binding, site, source, prepared, observer),
-                    )
-                    for site, source in sources.items()
-                }
-            )
-        try:
-            coordinate(folder, server, carrier, observer=observer, checkpoint=checkpoint)
-        except ReticentError as error:
-            folder.log(Event("finished", detail={"status": "stopped", "reason": error.code}))
-            raise
-    final = Finished("train", plan.training.rounds, 0, (), None)
-    _write_model(folder, "model.safetensors", binding, server, final)
-    if baseline_seeds and plan.public_data:
-        rows = {site: _once(binding, site, source, prepared, observer)() for site, source in sources.items()}
-        observer(Event("baselines", "before"))
-        found = baselines(binding, rows, seeds=baseline_seeds)
-        durable.write(folder.path / "baselines.json", json.dumps(found, indent=1).encode())
-        observer(Event("baselines", "after"))
-    folder.log(Event("finished", detail={"status": "finished", "reason": ""}))
-    observer(Event("finished", detail={"folder": str(folder.path)}))
-    return Result(folder.path, plan, binding)
-
-
-def _once(
-    binding: Binding, site: str, source: Source, cache: dict[str, Prepared], observer: Observer
-) -> Callable[[], Prepared]:
-    def prepare() -> Prepared:
-        if site not in cache:
-            cache[site] = binding.prepare(site, source, observer)
-        return cache[site]
-
-    return prepare
-
-
-def _write_model(folder: RunFolder, name: str, binding: Binding, server: Server, done: Finished) -> None:
-    """Write the server's model and record its hash in the log, so that an exchanged file is told from the true one."""
-    from reticent.training import load_flat
-
-    model = binding.model()
-    load_flat(model, server.model)
-    digest = save_model(folder.path / name, model, plan=binding.plan, round_number=done.round, attempt=done.attempt)
-    place = {"round": done.round, "attempt": done.attempt}
-    folder.log(Event("checkpoint", "after", detail={"file": name, "sha256": digest}, **place))
+        Laptop(folder, binding, sources, observer or (lambda _: None)).run()
+    return result

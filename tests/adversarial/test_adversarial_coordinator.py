@@ -199,7 +199,6 @@ def test_without_a_check_of_members_the_attack_works(attack: Callable[..., Any])
         )
 
 
-@pytest.mark.xfail(strict=True, reason="errors of the data room carry exact counts in the sentence that travels")
 def test_a_refusal_before_the_run_holds_no_count_of_rows(attack: Callable[..., Any], tmp_path: Path) -> None:
     """Under an epsilon, how many rows a site holds, and how many are spoilt, may not leave it in an error's words."""
     attacker = attack(PLAIN)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 import reticent
 import reticent.api
 from reticent.data import Examples
-from reticent.engines import InProcess
+from reticent.engines import InProcess, laptop
 from reticent.federated.wire import PlainUpdate
 from reticent.identity import unseal
 from reticent.ledger import Ledger
@@ -93,7 +93,7 @@ def run(
     for site in SITES:
         book.grant(site, epsilon=2.0, delta=1e-5, unit="record", relation="add_or_remove_one", reason="test")
     Recording.traffic = []
-    monkeypatch.setattr(reticent.api, "InProcess", Recording)
+    monkeypatch.setattr(laptop, "InProcess", Recording)
     generator = np.random.default_rng(3)
     data = {}
     for site, rows in SITES.items():

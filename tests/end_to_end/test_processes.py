@@ -13,7 +13,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import reticent.api
-from reticent.engines import Processes
+from reticent.engines import Processes, laptop
 from reticent.errors import PolicyRefused
 from reticent.runs import Event
 
@@ -54,7 +54,7 @@ def test_a_killed_site_is_absent_from_its_round_and_back_in_the_next(
 ) -> None:
     bound = reticent.api.plan(small_study())
     Assassin.seen = 0
-    monkeypatch.setattr(reticent.api, "Processes", Assassin)
+    monkeypatch.setattr(laptop, "Processes", Assassin)
     events: list[Event] = []
     reticent.api.run(bound, engine="processes", observer=events.append)
     rounds = [event for event in events if event.name == "round" and event.detail["task"] == "train"]
@@ -81,7 +81,7 @@ def test_no_process_is_left_behind(small_study: Callable[..., Path], monkeypatch
             started.extend(self.pid(site) for site in requests)
             return replies
 
-    monkeypatch.setattr(reticent.api, "Processes", Watched)
+    monkeypatch.setattr(laptop, "Processes", Watched)
     reticent.api.run(reticent.api.plan(small_study({"rounds = 3": "rounds = 1"})), engine="processes")
     for process in set(started):
         with pytest.raises(ProcessLookupError):

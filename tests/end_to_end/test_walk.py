@@ -118,7 +118,8 @@ def test_predictions_are_those_of_the_model_on_prepared_rows(
     path = small_study(
         {
             'guarantee = "differential-privacy"': 'guarantee = "none"\nreason = "made-up records"',
-            'unit = "person"\nrelation = "add_or_remove_one"\ntarget = { epsilon = 3.0, delta = 1e-4 }\nmax_grad_norm = 1.0\n'
+            'unit = "person"\nrelation = "add_or_remove_one"\n'
+            "target = { epsilon = 3.0, delta = 1e-4 }\nmax_grad_norm = 1.0\n"
             "sampling_probability = 0.25\nspare_executions = 1\n": "",
             "rounds = 3": "rounds = 10",
             "local_steps = 2": "local_steps = 10",
@@ -163,3 +164,29 @@ def test_the_first_interrupt_ends_the_round_and_resume_finishes(
     assert len(list((run / "checkpoints").iterdir())) == 2
     assert cli("resume", run).status == 0
     assert cli("verify", run).status == 0
+
+
+def test_a_finished_run_is_left_as_it_is(small_study: Callable[..., Path], cli: Callable[..., Any]) -> None:
+    path = small_study({"rounds = 3": "rounds = 1"})
+    assert cli("run", path).status == 0
+    run = _only_run(path.parent)
+    before = {file: file.read_bytes() for file in sorted(run.rglob("*")) if file.is_file()}
+    assert cli("resume", run).status == 0
+    assert {file: file.read_bytes() for file in sorted(run.rglob("*")) if file.is_file()} == before
+
+
+def test_a_refusal_before_the_run_leaves_no_folder(small_study: Callable[..., Path], cli: Callable[..., Any]) -> None:
+    path = small_study(granted=None)
+    assert cli("run", path).status == 3
+    assert not [folder for folder in (path.parent / "runs").iterdir() if folder.is_dir()]
+
+
+def test_refusals_of_several_sites_say_whose_they_are(
+    small_study: Callable[..., Path], cli: Callable[..., Any]
+) -> None:
+    path = small_study(granted=None)
+    (path.parent / "north.csv").unlink()
+    outcome = cli("run", path)
+    assert outcome.status == 6, "what is broken comes before what was not allowed"
+    assert "north: " in outcome.err
+    assert "east: whoever answers" in outcome.err

@@ -10,10 +10,11 @@ from typing import Any, cast
 from reticent.cli.output import Format, emit, say
 from reticent.errors import PolicyRefused
 
-__all__ = ["export", "predict", "report", "summary", "verify", "write_reports"]
+__all__ = ["export", "facts_of", "predict", "report", "summary", "verify", "write_reports"]
 
 
-def _facts(folder: Path) -> Any:
+def facts_of(folder: Path) -> Any:
+    """Return the facts of a run, from its folder and its sites' ledgers."""
     from reticent.report import gather
 
     return gather(folder, *_ledgers(folder))
@@ -31,7 +32,7 @@ def write_reports(folder: Path) -> Any:
     """Write the page and the statement of a run beside it, and return the facts."""
     from reticent.report import write_page, write_statement
 
-    facts = _facts(folder)
+    facts = facts_of(folder)
     write_page(facts, folder / "report.html")
     write_statement(facts, folder / "report.json")
     return facts
@@ -109,6 +110,6 @@ def export(folder: Path, target: Path) -> None:
     from reticent.runs import Bundle
     from reticent.runs import export as write_bundle
 
-    hashes = write_bundle(Bundle.open(folder), target, card=model_card(_facts(folder)))
+    hashes = write_bundle(Bundle.open(folder), target, card=model_card(facts_of(folder)))
     for name, digest in hashes.items():
         say(f"{digest}  {target / name}")

@@ -12,7 +12,7 @@ import typer
 
 from reticent.cli.output import Format, emit, say
 from reticent.cli.progress import Progress
-from reticent.cli.results import summary, write_reports
+from reticent.cli.results import facts_of, summary, write_reports
 from reticent.errors import UsageError
 from reticent.runs import Event
 
@@ -80,19 +80,19 @@ def run(study: Path, settings: list[str], chosen: Format, baseline_seeds: int) -
 
 
 def resume(folder: Path, chosen: Format) -> None:
-    """Go on with a stopped run and write its report."""
+    """Go on with a stopped run and write its report; a finished run is left as it is, and only shown."""
     from reticent.api import resume as resume_run
     from reticent.runs import RunFolder
 
-    plan_ = RunFolder.open(folder).plan
-    with _first_interrupt_ends_the_round() as stop, Progress(plan_) as progress:
-        result = resume_run(folder, observer=lambda event: stop(event, progress))
-    facts = write_reports(result.folder)
-    emit(
-        chosen,
-        text=summary(facts, result.folder),
-        data={"run": str(result.folder), "facts": facts.model_dump(mode="json")},
-    )
+    opened = RunFolder.open(folder)
+    if opened.is_finished:
+        say(f"{folder} is finished already; nothing was changed")
+        facts = facts_of(folder)
+    else:
+        with _first_interrupt_ends_the_round() as stop, Progress(opened.plan) as progress:
+            result = resume_run(folder, observer=lambda event: stop(event, progress))
+        facts = write_reports(result.folder)
+    emit(chosen, text=summary(facts, folder), data={"run": str(folder), "facts": facts.model_dump(mode="json")})
 
 
 class _Stop:

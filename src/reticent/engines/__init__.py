@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from reticent.engines.laptop import Laptop
 from reticent.engines.local import InProcess
 from reticent.engines.processes import Processes
 
-__all__ = ["InProcess", "Processes"]
+__all__ = ["InProcess", "Laptop", "Processes"]

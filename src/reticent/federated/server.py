@@ -6,6 +6,7 @@ Run by: the coordinator. Requires: the weights of the plan, which are declared p
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -67,7 +68,7 @@ class Metrics:
             return None
         classes = len(self.confusion)
         spread = classes * (1 - accuracy) ** 2 + (classes**2 - classes) * accuracy**2
-        return cell_deviation * spread**0.5 / total
+        return cell_deviation * math.sqrt(spread) / total
 
 
 @dataclass(frozen=True, slots=True)

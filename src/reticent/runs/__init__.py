@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reticent.runs import durable
+from reticent.runs import durable, refusals
 from reticent.runs.baselines import baselines
 from reticent.runs.binding import Binding, Source, sources_of
 from reticent.runs.coordinator import coordinate
@@ -33,6 +33,7 @@ __all__ = [
     "open_host",
     "predict",
     "probe",
+    "refusals",
     "save_model",
     "sources_of",
 ]

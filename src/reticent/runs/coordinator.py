@@ -8,34 +8,22 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
-from reticent.errors import (
-    DataError,
-    IdentityError,
-    PolicyRefused,
-    QuorumLost,
-    ReticentError,
-    UsageError,
-)
+from reticent.errors import IdentityError, PolicyRefused, QuorumLost, ReticentError
 from reticent.federated import Finished, Server
 from reticent.identity import Address, SigningKey, seal, unseal
 from reticent.messages import decode, encode
 from reticent.roles import Engine, Exchange
+from reticent.runs import refusals
 from reticent.runs.events import Event, Observer
 from reticent.runs.folder import RunFolder
 from reticent.runs.site import COORDINATOR, MESSAGE_LIMIT, READY, WITHDRAW, Answer, Ready
 
 __all__ = ["coordinate"]
 
-_KINDS: Mapping[int, type[ReticentError]] = {
-    2: UsageError,
-    3: PolicyRefused,
-    4: IdentityError,
-    5: QuorumLost,
-    6: DataError,
-}
 _MOST_WORDS = 4000
 
 
@@ -78,7 +66,8 @@ def coordinate(
         traffic = _Traffic()
         try:
             loop.task(server, traffic, observer)
-        except QuorumLost as lost:
+        except (QuorumLost, IdentityError) as lost:
+            # Shares that do not fit together spoil a sum like an absence does, and name nobody: both may be repeated.
             if policy := next((e for e in traffic.refusals.values() if isinstance(e, PolicyRefused)), None):
                 raise policy from lost
             if not retries:
@@ -99,7 +88,7 @@ def _finish_task(
 ) -> None:
     done, plan = server.finished, folder.plan
     assert done is not None  # noqa: S101  (the loop above has just completed a task)
-    place = {"round": done.round, "attempt": done.attempt}
+    place: dict[str, Any] = {"round": done.round, "attempt": done.attempt}
     observer(Event("checkpoint", "before", **place))
     checkpoint(done)
     detail = {
@@ -155,7 +144,7 @@ class _Loop:
             if first and accepted:
                 withdrawal = Exchange(0, 0, WITHDRAW, dict.fromkeys(accepted, b""), self._plan.round_deadline)
                 self._exchange(withdrawal, _Traffic())
-            raise _together(traffic.refusals)
+            raise refusals.together(traffic.refusals)
         if len(traffic.absent) > len(sites) - self._plan.aggregation.threshold:
             raise QuorumLost(
                 "too-few-sites",
@@ -168,7 +157,7 @@ class _Loop:
         while (exchange := server.step()) is not None:
             replies = self._exchange(exchange, traffic)
             absent = frozenset(exchange.requests) - frozenset(replies)
-            place = {"round": exchange.round, "attempt": exchange.attempt, "phase": exchange.phase}
+            place: dict[str, Any] = {"round": exchange.round, "attempt": exchange.attempt, "phase": exchange.phase}
             last = exchange.phase.endswith(("/unmask", "/update"))
             if last:
                 observer(Event("sum", "before", **place))
@@ -211,7 +200,7 @@ class _Loop:
             return None
         if answer.accepted:
             return answer.body
-        kind = _KINDS.get(answer.exit_status, QuorumLost)
+        kind = refusals.kind_of(answer.exit_status)
         code = answer.code if re.fullmatch(r"[a-z0-9-]{1,64}", answer.code) else "site-failed"
         traffic.refusals[site] = kind(code, _shown(answer.message), hint=_shown(answer.hint))
         traffic.absent[site] = f"refused: {code}"
@@ -221,11 +210,3 @@ class _Loop:
 def _shown(text: str) -> str:
     """Return a site's words without what a terminal would obey: escape codes could rewrite what the operator reads."""
     return "".join(sign for sign in text[:_MOST_WORDS] if sign.isprintable() or sign == "\n")
-
-
-def _together(refusals: Mapping[str, ReticentError]) -> ReticentError:
-    """Return one error for all sites that refused: the first one's kind and code, everyone's words and fixes."""
-    first = refusals[min(refusals)]
-    messages = [f"{site}: {refusals[site].message}" for site in sorted(refusals)]
-    hints = dict.fromkeys(refusals[site].hint for site in sorted(refusals))
-    return type(first)(first.code, "\n".join(messages), hint="\n       ".join(hints))

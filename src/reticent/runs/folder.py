@@ -146,6 +146,19 @@ class RunFolder:
         """Return the log."""
         return durable.read_lines(self.path / "log.jsonl")
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run came to its planned end."""
+        ends = [line for line in self.events() if line.get("event") == "finished"]
+        return bool(ends) and ends[-1].get("status") == "finished"
+
+    @property
+    def never_began(self) -> bool:
+        """Whether this is the first attempt and no site has answered anything in it."""
+        attempts = self.path / COORDINATOR / "attempts"
+        answered = any(self.path.glob("sites/*/journal/*.reply"))
+        return self.state() is None and not answered and (not attempts.exists() or int(attempts.read_text()) <= 1)
+
     def next_attempt(self) -> int:
         """Return a number that no earlier attempt of this run has used, durably taken."""
         path = self.path / COORDINATOR / "attempts"

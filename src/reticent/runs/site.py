@@ -20,7 +20,7 @@ from reticent.identity import Address, Roster, SigningKey, seal, unseal
 from reticent.ledger import Charge, Ledger
 from reticent.messages import decode, encode, record
 from reticent.roles import Client, Reply, Request
-from reticent.runs import durable
+from reticent.runs import durable, refusals
 from reticent.runs.events import Event, Observer
 from reticent.runs.journal import Journal
 
@@ -235,25 +235,11 @@ class SiteHost:
             ) from error
 
     def _refuse(self, request: Request, error: ReticentError) -> Answer:
-        """Before the run a refusal says why. During it, only what follows from policy and schema may be said."""
-        durable.append_line(
-            self._folder / "refusals.jsonl",
-            {"round": request.round, "attempt": request.attempt, "phase": request.phase, "error": str(error)},
-        )
-        if request.phase == READY or isinstance(error, PolicyRefused | IdentityError):
-            return Answer(
-                accepted=False,
-                code=error.code,
-                message=error.message,
-                hint=error.hint,
-                exit_status=error.exit_status,
-            )
+        """Keep the whole reason here; send what `refusals` allows."""
+        refusals.keep(self._folder, request, error)
+        said = refusals.words_to_send(error, site=self.name, before_the_run=request.phase == READY)
         return Answer(
-            accepted=False,
-            code="site-failed",
-            message=f"site {self.name} could not answer",
-            hint="the reason is in the site's own folder, refusals.jsonl",
-            exit_status=5,
+            accepted=False, code=said.code, message=said.message, hint=said.hint, exit_status=said.exit_status
         )
 
     def _keep(self, request: Request, reply: Reply) -> None:

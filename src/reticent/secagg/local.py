@@ -37,7 +37,9 @@ def sum_of(
       UsageError: If `drop` names an unknown phase.
     """
     if unknown := set(drop or {}) - set(PHASES):
-        raise UsageError("unknown-drop-phase", f"drop names the phases {sorted(unknown)}", hint=f"use {', '.join(PHASES)}")
+        raise UsageError(
+            "unknown-drop-phase", f"drop names the phases {sorted(unknown)}", hint=f"use {', '.join(PHASES)}"
+        )
     identities = {name: SigningKey.generate() for name in vectors}
     roster = Roster({name: key.public for name, key in identities.items()})
     session = secret(16)

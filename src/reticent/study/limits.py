@@ -119,6 +119,11 @@ def _uncovered_by_the_sum(study: Study) -> Iterator[str]:
             + "."
         )
         return
+    if not study.privacy.claimed:
+        yield (
+            "A round that is repeated with other survivors: the difference of the two sums is about the sites that were "
+            "in one of them, and without an epsilon nothing bounds what it tells."
+        )
     behind = "then only the noise of each site protects" if study.privacy.claimed else "then nothing protects"
     yield (
         f"The masks against {study.threshold} or more sites that collude with the coordinator, or a coordinator that "

@@ -1,0 +1,150 @@
+"""A whole run on this machine: coordinator and sites, from the first request to the final model.
+
+Whoever runs it owns every site's folder, so the reasons that a site keeps to itself can be shown here, though the
+protocol never carries them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from reticent.data import Prepared
+from reticent.engines.local import InProcess
+from reticent.engines.processes import Processes
+from reticent.errors import ReticentError
+from reticent.federated import Finished, Server
+from reticent.roles import Engine
+from reticent.runs import (
+    Binding,
+    Event,
+    Observer,
+    RunFolder,
+    Source,
+    baselines,
+    coordinate,
+    durable,
+    make_host,
+    refusals,
+    save_model,
+)
+
+__all__ = ["Laptop"]
+
+_SMALL_MODEL = 1_000_000
+
+
+@dataclass
+class Laptop:
+    """One run: its folder, its code, the sites' rows, and who watches."""
+
+    folder: RunFolder
+    binding: Binding
+    sources: Mapping[str, Source]
+    observer: Observer
+    _prepared: dict[str, Prepared] = field(default_factory=dict)
+
+    def run(self) -> None:
+        """Run to the end of the plan, from the last state on disk.
+
+        Raises:
+          ReticentError: Of the gravest refusal, in the sites' own words; a run that was refused before it began
+            leaves no folder behind.
+        """
+        plan, folder = self.binding.plan, self.folder
+        masked = plan.aggregation.protocol == "secagg"
+        server = self.binding.server(run=folder.run, roster=folder.roster if masked else None)
+        seen = {site: len(refusals.kept(folder.site(site))) for site in self.sources}
+        self.observer(Event("started", detail={"folder": str(folder.path)}))
+        with ExitStack() as stack:
+            stack.enter_context(_few_threads(plan.model.vector_length))
+            engine = self._engine(stack)
+            try:
+                coordinate(folder, server, engine, observer=self.observer, checkpoint=self._checkpoint(server))
+            except ReticentError as error:
+                folder.log(Event("finished", detail={"status": "stopped", "reason": error.code}))
+                raise self._explained(error, seen) from error
+            self._write_model("model.safetensors", server, Finished("train", plan.training.rounds, 0, (), None))
+            self._baselines()
+        folder.log(Event("finished", detail={"status": "finished", "reason": ""}))
+        self.observer(Event("finished", detail={"folder": str(folder.path)}))
+
+    def _engine(self, stack: ExitStack) -> Engine:
+        if self.folder.record["settings"]["engine"] == "processes":
+            return stack.enter_context(Processes(self.folder, tuple(self.sources)))
+        return InProcess(
+            {
+                site: make_host(
+                    self.folder, self.binding, site, source, observer=self.observer, prepared=self._rows(site)
+                )
+                for site, source in self.sources.items()
+            }
+        )
+
+    def _rows(self, site: str) -> Callable[[], Prepared]:
+        """Return what prepares the rows of `site`, once: the baselines use them again."""
+
+        def prepare() -> Prepared:
+            if site not in self._prepared:
+                self._prepared[site] = self.binding.prepare(site, self.sources[site], self.observer)
+            return self._prepared[site]
+
+        return prepare
+
+    def _checkpoint(self, server: Server) -> Callable[[Finished], None]:
+        def write(done: Finished) -> None:
+            if done.task == "train":
+                self._write_model(f"checkpoints/round-{done.round:05d}.safetensors", server, done)
+
+        return write
+
+    def _write_model(self, name: str, server: Server, done: Finished) -> None:
+        """Write the server's model, and its hash into the log, so that an exchanged file is told from the true one."""
+        from reticent.training import load_flat
+
+        model, plan = self.binding.model(), self.binding.plan
+        load_flat(model, server.model)
+        path = self.folder.path / name
+        digest = save_model(path, model, plan=plan, round_number=done.round, attempt=done.attempt)
+        place: dict[str, Any] = {"round": done.round, "attempt": done.attempt}
+        self.folder.log(Event("checkpoint", "after", detail={"file": name, "sha256": digest}, **place))
+
+    def _baselines(self) -> None:
+        seeds = self.folder.record["settings"]["baseline_seeds"]
+        if not seeds or not self.binding.plan.public_data:
+            return
+        rows = {site: self._rows(site)() for site in self.sources}
+        self.observer(Event("baselines", "before"))
+        found = baselines(self.binding, rows, seeds=seeds)
+        durable.write(self.folder.path / "baselines.json", json.dumps(found, indent=1).encode())
+        self.observer(Event("baselines", "after"))
+
+    def _explained(self, error: ReticentError, seen: Mapping[str, int]) -> ReticentError:
+        """Return the error in the sites' own words; remove the folder of a run that never began."""
+        reasons = {}
+        for site, count in seen.items():
+            for line in refusals.kept(self.folder.site(site), skip=count)[-1:]:
+                kind = refusals.kind_of(line["exit_status"])
+                reasons[site] = kind(line["code"], line["message"], hint=line["hint"])
+        if self.folder.never_began:
+            shutil.rmtree(self.folder.path, ignore_errors=True)
+        return refusals.together(reasons) if reasons else error
+
+
+@contextmanager
+def _few_threads(values: int) -> Iterator[None]:
+    """Train small models on one thread: on busy cores, two that wait for each other are several times slower."""
+    import torch
+
+    before = torch.get_num_threads()
+    if values < _SMALL_MODEL and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
