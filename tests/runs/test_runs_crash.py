@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 SHORT = {"rounds = 3": "rounds = 2", "local_steps = 2": "local_steps = 1"}
 FREE = {"before reserve", "after reserve", "before commit", "after checkpoint"}
 """Where nothing had been drawn in the interrupted round, or the round was already safe."""
@@ -51,3 +53,31 @@ def test_the_broken_copy_that_commits_after_sending_is_caught(small_study: Calla
     outcomes = _drive(small_study(SHORT, granted=100.0), "commits-after-sending", "before-send", "after-send")
     caught = {outcome["point"] for outcome in outcomes if outcome["under_counted"]}
     assert "after send" in caught
+
+
+def test_a_run_that_lost_its_sites_in_the_first_round_keeps_its_folder(small_study: Callable[..., Path]) -> None:
+    """It holds budget, so it must be there to be resumed."""
+    import reticent.api
+    from reticent.engines import InProcess, laptop
+    from reticent.errors import QuorumLost
+
+    class Deaf(InProcess):
+        def exchange(self, requests: Any, *, deadline: float) -> Any:
+            replies = dict(super().exchange(requests, deadline=deadline))
+            return replies if len(replies) == 3 and self.hears else {}
+
+        hears = True
+
+    study = small_study({**SHORT, "spare_executions = 1": "spare_executions = 0"}, granted=100.0)
+    original, laptop.InProcess = laptop.InProcess, Deaf  # type: ignore[misc]
+    try:
+        with pytest.raises(QuorumLost):
+            reticent.api.run(
+                reticent.api.plan(study),
+                observer=lambda event: setattr(Deaf, "hears", False) if event.name == "reserve" else None,
+            )
+    finally:
+        laptop.InProcess = original  # type: ignore[misc]
+        Deaf.hears = True
+    (folder,) = [path for path in (study.parent / "runs").iterdir() if path.is_dir()]
+    reticent.api.resume(folder)

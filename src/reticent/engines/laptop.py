@@ -131,7 +131,7 @@ class Laptop:
             for line in refusals.kept(self.folder.site(site), skip=count)[-1:]:
                 kind = refusals.kind_of(line["exit_status"])
                 reasons[site] = kind(line["code"], line["message"], hint=line["hint"])
-        if self.folder.never_began:
+        if self.folder.holds_nothing:
             shutil.rmtree(self.folder.path, ignore_errors=True)
         return refusals.together(reasons) if reasons else error
 

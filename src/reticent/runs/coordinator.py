@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,7 +61,8 @@ def coordinate(
     attempt = folder.next_attempt()
     server.load(folder.state() or first_state, attempt=attempt)
     loop = _Loop(folder, engine, folder.key(COORDINATOR))
-    loop.ready(server, first=attempt == 1)
+    loop.ready(server, first=folder.never_began)
+    folder.log(Event("ready", "after", attempt=attempt))
     while server.remaining:
         traffic = _Traffic()
         try:
@@ -122,6 +123,7 @@ class _Loop:
     """Signing, sending and opening, for one coordinator."""
 
     def __init__(self, folder: RunFolder, engine: Engine, key: SigningKey) -> None:
+        self._folder = folder
         self._run = folder.run
         self._roster = folder.roster
         self._plan = folder.plan
@@ -141,9 +143,8 @@ class _Loop:
         traffic = _Traffic()
         accepted = self._exchange(exchange, traffic)
         if traffic.refusals:
-            if first and accepted:
-                withdrawal = Exchange(0, 0, WITHDRAW, dict.fromkeys(accepted, b""), self._plan.round_deadline)
-                self._exchange(withdrawal, _Traffic())
+            if first:
+                self._withdraw(accepted, everybody=not set(traffic.absent) - set(traffic.refusals))
             raise refusals.together(traffic.refusals)
         if len(traffic.absent) > len(sites) - self._plan.aggregation.threshold:
             raise QuorumLost(
@@ -151,6 +152,14 @@ class _Loop:
                 f"no answer from {', '.join(sorted(traffic.absent))}",
                 hint="look into the sites' own logs, start them, then resume",
             )
+
+    def _withdraw(self, accepted: Iterable[str], *, everybody: bool) -> None:
+        """Let those who were ready give their reservations back, and note it if nobody can be left holding one."""
+        exchange = Exchange(0, 0, WITHDRAW, dict.fromkeys(accepted, b""), self._plan.round_deadline)
+        traffic = _Traffic()
+        self._exchange(exchange, traffic)
+        if everybody and not traffic.absent:
+            self._folder.log(Event("withdrawn", "after"))
 
     def task(self, server: Server, traffic: _Traffic, observer: Observer) -> None:
         """Exchange step after step until one task is complete."""

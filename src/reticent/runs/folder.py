@@ -154,10 +154,13 @@ class RunFolder:
 
     @property
     def never_began(self) -> bool:
-        """Whether this is the first attempt and no site has answered anything in it."""
-        attempts = self.path / COORDINATOR / "attempts"
-        answered = any(self.path.glob("sites/*/journal/*.reply"))
-        return self.state() is None and not answered and (not attempts.exists() or int(attempts.read_text()) <= 1)
+        """Whether the sites have never all been ready, so that nothing was asked of them."""
+        return not any(line.get("event") == "ready" for line in self.events())
+
+    @property
+    def holds_nothing(self) -> bool:
+        """Whether the run was refused before it began, and every site has given its reservation back."""
+        return self.never_began and any(line.get("event") == "withdrawn" for line in self.events())
 
     def next_attempt(self) -> int:
         """Return a number that no earlier attempt of this run has used, durably taken."""

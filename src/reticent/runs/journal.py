@@ -1,4 +1,8 @@
-"""A site's memory of what it answered: written before a reply is sent, so that a repeated question costs nothing."""
+"""A site's memory of what it answered: kept before a reply is sent, so that a repeated question costs nothing.
+
+Replies that release something, to the step `update`, are durable before they leave. The steps of the masks release
+nothing and cannot be answered by another process, since keys are never written down: their replies live in memory.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +26,11 @@ class _Answered:
 
 
 class Journal:
-    """The replies of one site in one run, one file for each answered request."""
+    """The replies of one site in one run: the present round's, and of every update a file."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._in_memory: dict[Path, _Answered] = {}
 
     def _path(self, request: Request) -> Path:
         phase = request.phase.replace("/", ".")
@@ -38,10 +43,12 @@ class Journal:
           IdentityError: If another request was answered under the same name: answering both would be two releases.
         """
         path = self._path(request)
-        if not path.exists():
+        known = self._in_memory.get(path)
+        if known is None and path.exists():
+            data = path.read_bytes()
+            known = decode(data, _Answered, limit=len(data))
+        if known is None:
             return None
-        data = path.read_bytes()
-        known = decode(data, _Answered, limit=len(data))
         if known.request_hash != request_hash:
             raise IdentityError(
                 "request-changed",
@@ -51,8 +58,15 @@ class Journal:
         return Reply(known.message, known.state)
 
     def write(self, request: Request, request_hash: bytes, reply: Reply) -> None:
-        """Remember `reply` durably, and forget replies of earlier rounds, which can no longer be asked for."""
-        durable.write(self._path(request), encode(_Answered(request_hash, reply.message, reply.state)))
+        """Remember `reply`, durably if it releases something, and forget earlier rounds, which are not asked for again."""
+        path, answered = self._path(request), _Answered(request_hash, reply.message, reply.state)
+        if not request.phase.endswith("/update"):
+            self._in_memory[path] = answered
+            return
+        durable.write(path, encode(answered))
         for old in self._folder.glob("*.reply"):
             if int(old.name[:6]) < request.round:
                 old.unlink(missing_ok=True)
+        self._in_memory = {
+            place: kept for place, kept in self._in_memory.items() if int(place.name[:6]) >= request.round
+        }
