@@ -77,7 +77,8 @@ def verify(folder: Path, chosen: Format) -> None:
     from reticent.report import verify as check_run
 
     checks = check_run(folder, *_ledgers(folder))
-    text = "\n".join(f"{check.result:12} {check.name}: {check.words}" for check in checks)
+    shown = _fewer(checks)
+    text = "\n".join(f"{result:12} {name}: {words}" for result, name, words in shown)
     data = [{"name": check.name, "result": check.result, "words": check.words} for check in checks]
     emit(chosen, text=text, data=data)
     failed = [check.name for check in checks if check.result == "failed"]
@@ -87,6 +88,15 @@ def verify(folder: Path, chosen: Format) -> None:
             f"{len(failed)} of {len(checks)} checks failed: {', '.join(failed)}",
             hint="compare with the signed page; do not use the model before the difference is explained",
         )
+
+
+def _fewer(checks: list[Any]) -> list[tuple[str, str, str]]:
+    """Return what is printed: files that are all in order take one line together."""
+    files = [check for check in checks if check.name.startswith("model file: ") and check.ok]
+    lines = [(check.result, check.name, check.words) for check in checks if check not in files]
+    if files:
+        lines.insert(2, ("ok", f"{len(files)} model files", "each SHA-256 is the one that the log recorded"))
+    return lines
 
 
 def predict(bundle: Path, table: Path, output: Path | None, code: Path | None) -> None:

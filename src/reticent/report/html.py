@@ -154,7 +154,7 @@ def _square(facts: Facts) -> bool:
 
 def _figures(facts: Facts) -> dict[str, Any]:
     promise, utility = facts.promise, facts.utility
-    measured = any(evaluation.accuracy is not None for evaluation in utility.evaluations)
+    measured = sum(evaluation.accuracy is not None for evaluation in utility.evaluations) > 1
     return {
         "flow": figures.flow(facts),
         "hundred": figures.hundred(promise) if promise is not None else "",
