@@ -100,7 +100,7 @@ WRONG: dict[str, tuple[Change, str, int, str]] = {
     "too many dropouts": (study("dropouts = 1", "dropouts = 2"), "threshold-under-half", 3, "1 of 3"),
     "unit site": (study('unit = "person"', 'unit = "site"'), "unit-site", 3, "site"),
     "per-site scaling with an epsilon": (
-        study('kind = "table"', 'kind = "table"\nscaling = "per-site"'),
+        study('kind = "table"', 'kind = "table"\nstandardise = "per-site"'),
         "scaling-from-data",
         3,
         "per-site",

@@ -86,7 +86,7 @@ def test_a_folder_becomes_examples(tmp_path, zipped):
     assert (train.features.shape, test.features.shape) == ((30, 1, 4, 4), (12, 1, 4, 4))
     assert 0 <= train.features.min() < train.features.max() <= 1
     assert train.n_units == 30
-    made = Contract(kind="tensor", shape=(16,), classes=10, range=(0, 255), scaling="declared")
+    made = Contract(kind="tensor", shape=(16,), classes=10, range=(0, 255), standardise="declared")
     prepared = prepare(made, tmp_path)
     np.testing.assert_allclose(prepared.train.features, train.features.reshape(30, 16) * 2 - 1, atol=1e-6)
     assert np.array_equal(prepared.test.labels, test.labels)

@@ -118,4 +118,4 @@ def test_no_other_image_changes():
 
 
 def test_per_site_scaling_does_depend_on_others_which_is_why_no_epsilon_may_be_claimed(contract, ward):
-    assert other_rows_change(contract(scaling="per-site"), ward(), lambda frame: frame)
+    assert other_rows_change(contract(standardise="per-site"), ward(), lambda frame: frame)

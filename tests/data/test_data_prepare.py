@@ -16,7 +16,7 @@ def test_features_are_what_the_contract_declares(contract):
     )
     expected = [[-1, 0, 1, 0, 0, 0], [1, 1, 0, 1, 0, 1], [-0.5, -1, 1, 0, 0, 1]]
     np.testing.assert_allclose(features_of(contract(), frame), expected)
-    np.testing.assert_allclose(features_of(contract(scaling="none"), frame)[:, 0], [0, 100, 25])
+    np.testing.assert_allclose(features_of(contract(standardise="none"), frame)[:, 0], [0, 100, 25])
 
 
 def test_two_sites_with_other_columns_units_and_codes_get_the_same_features(contract, ward, tmp_path):
@@ -138,14 +138,14 @@ def test_two_parts_are_the_split(contract, ward):
 
 def test_per_site_scaling_uses_the_sample_deviation_of_training_rows(contract, ward):
     frame = ward().assign(fold=["train"] * 150 + ["test"] * 50)
-    raw = features_of(contract(scaling="none"), frame).astype(np.float64)
-    prepared = prepare(contract(scaling="per-site", split_column="fold"), frame)
+    raw = features_of(contract(standardise="none"), frame).astype(np.float64)
+    prepared = prepare(contract(standardise="per-site", split_column="fold"), frame)
     mean, deviation = raw[:150].mean(axis=0), raw[:150].std(axis=0, ddof=1)
     expected = (raw - mean) / (deviation + 1e-9)
     np.testing.assert_allclose(prepared.train.features, expected[:150], rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(prepared.test.features, expected[150:], rtol=1e-4, atol=1e-5)
     assert prepared.standardiser is not None
-    again = features_of(contract(scaling="per-site"), frame, standardiser=prepared.standardiser)
+    again = features_of(contract(standardise="per-site"), frame, standardiser=prepared.standardiser)
     np.testing.assert_allclose(again, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -209,7 +209,7 @@ def test_pixels_of_another_range_are_refused_and_not_clipped_away():
 
 
 def test_npz_files_serve_tensors(tmp_path):
-    made = Contract(kind="tensor", shape=(2,), classes=2, scaling="none")
+    made = Contract(kind="tensor", shape=(2,), classes=2, standardise="none")
     np.savez(tmp_path / "a.npz", features=np.ones((3, 2)), labels=np.array([0, 1, 1]))
     assert len(prepare(made, tmp_path / "a.npz").train) == 3
     np.savez(tmp_path / "b.npz", features=np.ones((3, 2)))

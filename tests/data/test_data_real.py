@@ -25,7 +25,7 @@ def heart_contract() -> Contract:
         {
             "kind": "table",
             "columns": columns,
-            "scaling": "per-site",
+            "standardise": "per-site",
             "incomplete_rows": "leave-out",
             "split_column": "fold",
         }

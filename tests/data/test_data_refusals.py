@@ -115,7 +115,7 @@ def test_a_broken_copy_that_chains_the_parsers_error_is_caught(tmp_path, monkeyp
 def test_warnings_and_reprs_hold_no_data(contract, ward):
     frame = spoiled(ward, "age", value=NUMBER)
     frame.loc[1, "glucose"] = None
-    prepared = prepare(contract(scaling="per-site"), frame)
+    prepared = prepare(contract(standardise="per-site"), frame)
     said = " ".join([*prepared.warnings, repr(prepared), repr(prepared.train), repr(prepared.standardiser)])
     assert "7731" not in said
     assert "column 'age': 1 of 20 values lay outside [0.0, 100.0]" in said

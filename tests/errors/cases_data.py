@@ -87,7 +87,7 @@ CASES: dict[str, Callable[[Path], object]] = {
     "site-empty": lambda _: prepare(table(), frame()[:0]),
     "source-kind": lambda _: prepare(table(), 7),
     "source-parts": lambda _: prepare(table(), {"train": frame()}),
-    "standardiser-missing": lambda _: features_of(table(scaling="per-site"), frame()),
+    "standardiser-missing": lambda _: features_of(table(standardise="per-site"), frame()),
     "tensor-shape": lambda _: prepare(images(), (np.zeros((2, 3)), np.zeros(2))),
     "too-few-rows": lambda _: prepare(table(minimum_rows=3), frame()),
     "training-empty": lambda _: prepare(table(split_column="fold"), frame(fold="test")),

@@ -116,7 +116,7 @@ CASES: dict[str, Case] = {
     ),
     "reserved-name": _with(sites__coordinator={"rows": 500}),
     "rows-not-declared": _names_alone,
-    "scaling-from-data": _with(data__scaling="per-site"),
+    "scaling-from-data": _with(data__standardise="per-site"),
     "shared-population": _with(sites__north__population="town", sites__south__population="town"),
     "sites-per-person-over-sites": _with(privacy__sites_per_person=5),
     "study-not-found": lambda tmp_path: load_study(tmp_path / "absent.toml"),

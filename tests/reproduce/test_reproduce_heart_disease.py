@@ -69,8 +69,8 @@ def figures(folder: Path, bound: Any, model: Any) -> dict[str, float]:
     """Return accuracy at each hospital, their mean, and on all test rows together."""
     contract = bound.plan.contract
     own = {name: accuracy(model, part.test) for name, part in prepared(folder, contract).items()}
-    if contract.scaling == "per-site":
-        raw = prepared(folder, contract.model_copy(update={"scaling": "none"})).values()
+    if contract.standardise == "per-site":
+        raw = prepared(folder, contract.model_copy(update={"standardise": "none"})).values()
         pooled = together([part.test for part in raw], [part.train for part in raw])
     else:
         pooled = together([part.test for part in prepared(folder, contract).values()])

@@ -98,7 +98,7 @@ def test_what_only_a_promise_forbids_is_open_to_studies_without_one(table: Any, 
         {"name": "age", "kind": "number", "range": [0.0, 110.0]},
         {"name": "outcome", "kind": "label", "range": [0.0, 1.0]},
     ]
-    assert parse_study(table(**without, data__scaling="per-site"), where="study.toml")
+    assert parse_study(table(**without, data__standardise="per-site"), where="study.toml")
     assert parse_study(table(**without, data__columns=regression, model__loss="mse_loss"), where="study.toml")
     shared = {"sites__north__population": "town", "sites__south__population": "town"}
     assert parse_study(table(**without, **shared), where="study.toml")

@@ -4,7 +4,7 @@ Run by a site on its own machine, before anything is sent. What this room protec
 
 - The preparation of one row depends on that row and on the public contract alone, so that a neighbouring data set stays
   a neighbour after it: cells are parsed one by one, constants are declared, the split hashes persons or contents.
-  (The exception, `scaling = "per-site"`, is refused by `study` wherever an epsilon is claimed.)
+  (The exception, `standardise = "per-site"`, is refused by `study` wherever an epsilon is claimed.)
 - Refusals and warnings name columns and counts, never a record or a value of the data.
 
 What it does not: whether a site refuses before the run depends on its data, and is listed as not covered.

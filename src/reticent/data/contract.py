@@ -2,7 +2,7 @@
 
 A contract stands in the study file and is public. It is also the whole description of how data are prepared: all
 constants of encoding, imputation and scaling are declared in it and none is taken from data, so that the preparation
-of one row never depends on another row. The one exception, `scaling = "per-site"`, is open only to studies that claim
+of one row never depends on another row. The one exception, `standardise = "per-site"`, is open only to studies that claim
 no epsilon.
 """
 
@@ -176,7 +176,7 @@ class Contract(_Declared):
       range: Of tensors: lowest and highest value.
       person: Whose row it is: `row` (each row is a person of its own), else the name of the table's person column, or
         `given` for tensors that come with one mark per row.
-      scaling: `declared` maps each range to [-1, 1]; `per-site` standardises by the site's own training rows (only
+      standardise: `declared` maps each range to [-1, 1]; `per-site` standardises by the site's own training rows (only
         where no epsilon is claimed); `none` leaves numbers as they are.
       incomplete_rows: Rows with a missing value that may not be imputed: `zero` keeps them as NaN, a contribution of
         zero; `leave-out` removes them. Both warn at the site.
@@ -193,7 +193,7 @@ class Contract(_Declared):
     classes: Annotated[tuple[Word, ...], BeforeValidator(_named)] = ()
     range: tuple[float, float] | None = None
     person: Name = "row"
-    scaling: Literal["declared", "per-site", "none"] = "declared"
+    standardise: Literal["declared", "per-site", "none"] = "declared"
     incomplete_rows: Literal["zero", "leave-out"] = "zero"
     test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
     split_key: str = ""
@@ -274,10 +274,10 @@ def _check_table(contract: Contract) -> None:
         )
     object.__setattr__(contract, "classes", classes)
     open_ended = [column.name for column in contract.features if column.is_numeric and column.range is None]
-    if contract.scaling == "declared" and open_ended:
+    if contract.standardise == "declared" and open_ended:
         raise UsageError(
             "contract-range",
-            f"scaling is declared and {', '.join(open_ended)} has no range",
+            f"standardise is declared and {', '.join(open_ended)} has no range",
             hint="give each number column a range wide enough for everyone: range = [0.0, 120.0]",
         )
 
@@ -302,11 +302,11 @@ def _check_tensor(contract: Contract) -> None:
             hint="name at least two different classes, or none for a regression",
         )
     low, high = contract.range or (0.0, 1.0)
-    if (contract.range is None and contract.scaling == "declared") or not low < high:
+    if (contract.range is None and contract.standardise == "declared") or not low < high:
         raise UsageError(
             "contract-range",
-            f"range is {contract.range} and scaling is {contract.scaling!r}",
-            hint='declare range = [0.0, 1.0], or set scaling = "none"',
+            f"range is {contract.range} and standardise is {contract.standardise!r}",
+            hint='declare range = [0.0, 1.0], or set standardise = "none"',
         )
 
 

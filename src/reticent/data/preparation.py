@@ -40,7 +40,7 @@ class Prepared:
       warnings: Sentences for the site's own eyes: counts of missing and clipped values, classes that do not occur.
       train_rows: Which row of the source each training example is, int64; of the part "train" if the source has parts.
       test_rows: The same for the test examples.
-      standardiser: The statistics of `scaling = "per-site"`, else None.
+      standardiser: The statistics of `standardise = "per-site"`, else None.
     """
 
     train: Examples
@@ -250,7 +250,7 @@ def _tensor(contract: Contract, arrays: Arrays) -> _Part:
         if outside:
             warnings.append(f"{outside} values lay outside {list(contract.range)} and were moved to its nearer end")
             features = np.clip(features, low, high)
-        if contract.scaling == "declared":
+        if contract.standardise == "declared":
             features = (features.astype(np.float32) - np.float32(low)) * np.float32(2 / (high - low)) - np.float32(1)
     part = _Part(features.astype(np.float32, copy=False), arrays.labels, arrays.persons, arrays.features)
     part.warnings = warnings
@@ -277,7 +277,7 @@ def _finished(
             hint="lower test_fraction, change split_key, or check the site's split column and missing values",
         )
     standardiser = None
-    if contract.scaling == "per-site":
+    if contract.standardise == "per-site":
         standardiser = Standardiser.of(first.features[train])
         first.features = standardiser.apply(first.features)
         if second is not first:

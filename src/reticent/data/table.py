@@ -137,17 +137,17 @@ def features_of(
       contract: What the model reads.
       frame: The rows; a label is not needed.
       mapping: How the frame keeps the contract's columns.
-      standardiser: With `scaling = "per-site"`, the statistics that belong to these rows.
+      standardiser: With `standardise = "per-site"`, the statistics that belong to these rows.
 
     Raises:
       DataError: If a column is missing or holds what the contract does not allow.
       UsageError: If the scaling is per site and no statistics are given: raw numbers would pass for scaled ones.
     """
     mapping = mapping or SiteMapping()
-    if contract.scaling == "per-site" and standardiser is None:
+    if contract.standardise == "per-site" and standardiser is None:
         raise UsageError(
             "standardiser-missing",
-            "scaling is 'per-site', and no statistics of a site were given",
+            "standardise is 'per-site', and no statistics of a site were given",
             hint="use the `standardiser` that `prepare` returned for the rows' site, or use declared scaling",
         )
     columns = [(column, read_column(frame, column, mapping).values) for column in contract.features]
@@ -157,7 +157,7 @@ def features_of(
 
 def assemble(contract: Contract, columns: list[tuple[Column, Numbers]]) -> Numbers:
     """Return the features of translated columns side by side, scaled if the contract's scaling is `declared`."""
-    declared = contract.scaling == "declared"
+    declared = contract.standardise == "declared"
     blocks = [encode(column, values) for column, values in columns]
     if declared:
         blocks = [scale_declared(column, block) for (column, _), block in zip(columns, blocks, strict=True)]

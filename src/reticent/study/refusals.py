@@ -205,11 +205,11 @@ def _promise_can_hold(study: Study, at: str) -> None:
             f'{at}privacy.unit is "person", and data.person does not say whose rows are whose',
             hint='name the column, person = "patient_id", or declare that every row is another person: person = "row"',
         )
-    if study.data.scaling == "per-site":
+    if study.data.standardise == "per-site":
         raise PolicyRefused(
             "scaling-from-data",
-            f'{at}data.scaling is "per-site": its means and spreads are statistics of the data that nobody pays for',
-            hint='declare a range for every number column and set scaling = "declared"',
+            f'{at}data.standardise is "per-site": its means and spreads are statistics of the data that nobody pays for',
+            hint='declare a range for every number column and set standardise = "declared"',
         )
     smallest = min(study.sites, key=lambda name: study.sites[name].rows)
     rows = study.sites[smallest].rows
