@@ -6,7 +6,7 @@ STAMP := .venv/.installed
 .PHONY: demo test check docs soak reproduce bench clean
 
 demo: $(STAMP)
-	$(BIN)/python examples/breast_cancer/demo.py
+	$(BIN)/python examples/demo.py
 
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not soak and not reproduce"
