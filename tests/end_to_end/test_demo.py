@@ -26,10 +26,12 @@ def test_the_demo_ends_with_promise_table_and_report(tmp_path: Path) -> None:
     assert "Someone who was 50 % sure" in done.stdout
     for row in ("north alone", "west alone", "pooled, no privacy", "federated, no privacy", "federated, as planned"):
         assert f"  {row}" in done.stdout
-    page = Path(done.stdout.strip().splitlines()[-1].strip())
-    assert page.stat().st_size < 1_000_000
-    facts = json.loads(page.with_name("report.json").read_text())
+    pages = [Path(line.strip()) for line in done.stdout.partition("The pages to sign:")[2].strip().splitlines()]
+    assert pages, done.stdout[-2000:]
+    for page in pages:
+        assert page.stat().st_size < 1_000_000
+    facts = json.loads(pages[0].with_name("report.json").read_text())
     by_name = {row["name"]: row["value"] for row in facts["utility"]["baselines"]}
-    # Always calling the larger class is right in 63 of 100; three seeds under epsilon 3 stay far above that.
+    # Always calling the larger class is right in 63 of 100. In 40 runs under epsilon 3 the lowest was .884.
     assert by_name["federated, as planned"] > 0.8
     assert by_name["federated, no privacy"] > 0.9
