@@ -68,10 +68,6 @@ def _uncovered(study: Study) -> Iterator[str]:
         "in a round."
     )
     yield "Remaining differences in computing time, memory and network traffic."
-    yield (
-        "Rounding of floating-point gradients: batches of different size can differ in the last digit, about one part in "
-        "ten million, before each contribution is clipped and rounded to the grid."
-    )
     yield "Declared sizes of the sites, names, schema and settings: they are public."
     yield (
         "Choosing settings (learning rate, rounds, clipping norm, model) by looking at these data, in earlier runs or "
@@ -92,6 +88,10 @@ def _uncovered(study: Study) -> Iterator[str]:
 
 def _uncovered_by_the_promise(study: Study) -> Iterator[str]:
     privacy = study.privacy
+    yield (
+        "Rounding of floating-point gradients: batches of different size can differ in the last digit, about one part in "
+        "ten million, before each contribution is clipped and rounded to the grid."
+    )
     yield (
         "What is true of people in general: if the model learns that smoking harms, that concerns a smoker whether or "
         "not the smoker took part."
@@ -119,7 +119,8 @@ def _uncovered_by_the_sum(study: Study) -> Iterator[str]:
             + "."
         )
         return
-    if not study.privacy.claimed:
+    cohort = study.learning.clients_per_round or len(study.sites)
+    if not study.privacy.claimed and study.threshold < cohort:
         yield (
             "A round that is repeated with other survivors: the difference of the two sums is about the sites that were "
             "in one of them, and without an epsilon nothing bounds what it tells."
