@@ -78,6 +78,18 @@ def test_the_epsilon_of_the_report_lies_within_the_bounds_of_an_independent_acco
     assert facts["promise"]["epsilon"] >= max(site["promised_epsilon"] for site in facts["sites"])
 
 
+def test_a_plan_says_what_is_left_before_and_after(small_study: Callable[..., Path], cli: Callable[..., Any]) -> None:
+    path = small_study(granted=None)
+    text = cli("plan", path).out
+    assert text.count("left before 0.00") == 3
+    assert not (path.parent / "budget.db").exists()
+    path = small_study(granted=7.0)
+    assert cli("run", path).status == 0
+    left = json.loads(cli("plan", path, "--format", "json").out)["left_epsilon"]
+    assert set(left) == {"east", "north", "south"}
+    assert all(4.0 <= value < 4.1 for value in left.values())
+
+
 def test_without_sampling_the_epsilon_matches_the_closed_form(
     small_study: Callable[..., Path], cli: Callable[..., Any]
 ) -> None:

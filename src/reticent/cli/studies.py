@@ -7,14 +7,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import typer
 
 from reticent.cli.output import Format, emit, say
 from reticent.cli.progress import Progress
 from reticent.cli.results import facts_of, summary, write_reports
-from reticent.errors import UsageError
+from reticent.errors import ReticentError, UsageError
 from reticent.runs import Event
+
+if TYPE_CHECKING:
+    from reticent.api import BoundPlan
 
 __all__ = ["new", "plan", "resume", "run"]
 
@@ -55,7 +59,25 @@ def plan(study: Path, settings: list[str], chosen: Format) -> None:
     from reticent.study import in_words
 
     bound = make_plan(study, overrides=overrides_of(settings))
-    emit(chosen, text=in_words(bound.plan), data={"hash": bound.plan.hash, **bound.plan.model_dump(mode="json")})
+    left = _left(bound) if bound.plan.guarantee is not None else {}
+    facts = {"hash": bound.plan.hash, "left_epsilon": left, **bound.plan.model_dump(mode="json")}
+    emit(chosen, text=in_words(bound.plan, left=left), data=facts)
+
+
+def _left(bound: BoundPlan) -> dict[str, float]:
+    """Return what each site's population has left, as far as the ledgers on this machine know; looking makes no file."""
+    from reticent.ledger import Ledger
+    from reticent.runs import ledger_url
+
+    found = {}
+    for site in bound.plan.sites:
+        try:
+            book = Ledger(ledger_url(bound.study, site.name, bound.base))
+            found[site.name] = book.balance(site.population).left_epsilon
+        except ReticentError as error:
+            if error.code == "unknown-population":
+                found[site.name] = 0.0
+    return found
 
 
 def run(study: Path, settings: list[str], chosen: Format, baseline_seeds: int) -> None:

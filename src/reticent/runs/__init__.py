@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reticent.runs import durable, refusals
 from reticent.runs.baselines import baselines
-from reticent.runs.binding import Binding, Source, sources_of
+from reticent.runs.binding import Binding, Source, ledger_url, sources_of
 from reticent.runs.coordinator import coordinate
 from reticent.runs.events import MILESTONES, Event, Observer
 from reticent.runs.factory import find_factory, probe
@@ -27,6 +27,7 @@ __all__ = [
     "durable",
     "export",
     "find_factory",
+    "ledger_url",
     "ledger_urls",
     "load_model",
     "make_host",
