@@ -69,6 +69,8 @@ def main(work: Path) -> None:
         heart.make_sites(source / "heart_disease", folder)
         print(f"\nFour heart-disease hospitals, {', '.join(heart.HOSPITALS)}: {folder}")
         runs.append(walk(folder, "heart_disease", list(heart.HOSPITALS)))
+    elif source is None:
+        print("\nThe second example needs the folder of real data sets: set RETICENT_DATA to it.")
     print("\nThe pages to sign:")
     for run in runs:
         print(f"  {run / 'report.html'}")
