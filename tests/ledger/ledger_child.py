@@ -118,6 +118,7 @@ def race(url: str, what: str, racers: str, broken: str) -> dict[str, Any]:
         "same commit": lambda book, _: book.charge("first").commit("r", [STEP]),
         "void": lambda book, n: book.charge("first").void("x") if n % 2 else book.charge("first").commit("r", [STEP]),
     }
+    pathlib.Path(url.removeprefix("sqlite:///")).unlink(missing_ok=True)  # each race begins with a ledger of its own
     if what != "create":
         grant(Ledger(url), epsilon=1.5 if what.endswith("reserve") else 1e5)
     if "commit" in what or what == "void":

@@ -76,14 +76,22 @@ def test_one_winner(child: Callable, what: str) -> None:
 
 @pytest.mark.parametrize("what", ["reserve", "commit", "create"])
 def test_a_copy_without_the_transaction_is_caught(child: Callable, what: str) -> None:
-    with pytest.raises((AssertionError, KeyError)):
-        check_race(what, child("race", what, 6, 1))
+    def is_right() -> bool:
+        try:
+            check_race(what, child("race", what, 6, 1))
+        except (AssertionError, KeyError):
+            return False
+        return True
+
+    # On a busy machine the racers may run one after another, and then even the copy is right: it gets five chances.
+    assert not all(is_right() for _ in range(5))
 
 
 def test_without_the_transaction_the_budget_is_overspent(child: Callable) -> None:
-    result = child("race", "reserve", 6, 1)
-    assert result["outcomes"]["ok"] > 1
-    assert "verified" not in result  # `verify` sees it
+    tries = (child("race", "reserve", 6, 1) for _ in range(8))
+    overspent = next((result for result in tries if result["outcomes"]["ok"] > 1), None)
+    assert overspent is not None
+    assert "verified" not in overspent  # `verify` sees it
 
 
 def test_a_void_and_a_commit_exclude_each_other(child: Callable) -> None:
