@@ -114,7 +114,12 @@ def test_what_is_drawn_is_what_was_charged_for_every_size(rows: int, probability
     client = _client(
         _rows("ordinary"), unit="person", loss="cross_entropy", outputs=2, rows=rows, probability=probability
     )
-    _answer(client, "train/update", np.zeros(8, dtype=np.float32))
+    request = Request("run", 1, 1, "train/update", encode(UpdateRequest(model=np.zeros(8, np.float32), shares=b"")))
+    cost = client.cost(request)
+    assert cost is not None
+    grant = Grant.without_ledger(cost.events)
+    client.handle(request, grant)
+    assert not grant.remaining(), "what was paid for is what was drawn, to the last event"
 
 
 def test_an_update_scaled_to_the_bound_never_exceeds_it() -> None:

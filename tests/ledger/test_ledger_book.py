@@ -336,4 +336,5 @@ def test_each_code_is_raised_and_explained(tmp_path: pathlib.Path, monkeypatch: 
 def test_importing_is_cheap() -> None:
     program = "import reticent.ledger, sys; sys.exit(bool({'sqlalchemy', 'torch', 'dp_accounting'} & set(sys.modules)))"
     source = str(pathlib.Path(__file__).parents[2] / "src")
-    subprocess.run([sys.executable, "-c", program], env={"PYTHONPATH": source}, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", program], env={"PYTHONPATH": source}, timeout=60, check=False)
+    assert done.returncode == 0

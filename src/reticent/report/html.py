@@ -60,20 +60,7 @@ def environment() -> Environment:
     made = Environment(
         loader=PackageLoader("reticent.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    for name in (
-        "bytes_of",
-        "count",
-        "down",
-        "duration",
-        "moment",
-        "neighbours",
-        "percent",
-        "percent_up",
-        "plain",
-        "several",
-        "unit_of",
-        "up",
-    ):
+    for name in wording.__all__:
         made.filters[name] = getattr(wording, name)
     return made
 
