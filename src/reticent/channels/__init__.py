@@ -1,0 +1,1 @@
+"""Channels between computing parties."""

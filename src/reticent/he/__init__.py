@@ -1,0 +1,1 @@
+"""Computing on encrypted numbers."""
