@@ -1,1 +1,6 @@
 """Channels between computing parties."""
+
+from reticent.channels.local import threads
+from reticent.channels.port import Channel
+
+__all__ = ["Channel", "threads"]
