@@ -1,0 +1,64 @@
+"""The port of a defence: what stands between a site's part of the model and what leaves the site.
+
+A site may have two boundaries. `activations` changes what its bottom sends, `outputs` changes, where the labels are,
+the gradient of each row's own loss with respect to the model's *outputs*. Both see every row once in a pass, so one
+pass over the rows costs one release, paid when the pass opens: never once for each batch.
+
+Where they stand decides what they can promise, and the client enforces it:
+
+- `outputs` is the one place where a label enters. The training of the head and all gradients that travel are computed
+  from what `release` returned, so both are post-processing and only the labels' budget is spent. (Noise on the gradient
+  that crosses would not do: a head that was trained on the exact labels shows them in later messages.)
+- `activations` covers what a row's features do to its own activation. A bottom that is trained on the exact rows would
+  carry them into the activations of others, so a client with this boundary holds a frozen bottom, in evaluation mode.
+- A vanilla client sends its labels in the clear; no boundary can be given to it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reticent.dp import Grant, Release
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Boundary", "Crossing"]
+
+
+class Crossing(Protocol):
+    """One pass over a site's rows through a boundary."""
+
+    def release(self, values: Tensor, *, rows: NDArray[np.int64], units: NDArray[np.int64]) -> Tensor:
+        """Return what may leave instead of `values`.
+
+        Args:
+          values: One row each, `(n, *shape)`, detached. For `outputs`: the gradient of each row's own loss (the
+            client multiplies the gradient of a mean by the number of rows before, and divides after).
+          rows: Positions of the rows among the site's rows, `(n,)`; each comes once in a pass, and a row that comes
+            again must be refused: that is what makes one pass cost one release.
+          units: Whose rows they are, dense numbers, `(n,)`.
+
+        Returns:
+          A new tensor of the shape, type and device of `values`.
+        """
+        ...
+
+
+class Boundary(Protocol):
+    """A defence at one boundary of one site."""
+
+    def cost(self) -> Release:
+        """Return what one pass over the rows discloses: the events, whose unit, which relation, whose budget."""
+        ...
+
+    def open(self, grant: Grant) -> Crossing:
+        """Draw the events of one pass from `grant`, and return the pass.
+
+        Raises:
+          PolicyRefused: If the events were not paid for.
+        """
+        ...
