@@ -13,6 +13,7 @@ What it does not: whether a site refuses before the run depends on its data, and
 from __future__ import annotations
 
 from reticent.data import partition
+from reticent.data.columns import AlignedColumns, prepare_columns
 from reticent.data.contract import Column, Contract
 from reticent.data.examples import Examples
 from reticent.data.images import data_folder, mnist, read_idx
@@ -23,6 +24,7 @@ from reticent.data.table import features_of
 from reticent.data.tables import load_table
 
 __all__ = [
+    "AlignedColumns",
     "Column",
     "ColumnMapping",
     "Contract",
@@ -38,5 +40,6 @@ __all__ = [
     "mnist",
     "partition",
     "prepare",
+    "prepare_columns",
     "read_idx",
 ]

@@ -8,9 +8,9 @@ masks of secure aggregation hide single sites on top of that.
 from __future__ import annotations
 
 from reticent import dp
+from reticent.study import computing, limits, splitting, visibility
 from reticent.study.calibrate import Calibration, calibrate, evaluations_of, sampling_of
 from reticent.study.cost import predict
-from reticent.study.limits import assumptions, not_covered
 from reticent.study.plan import (
     AggregationPlan,
     Cost,
@@ -24,7 +24,6 @@ from reticent.study.plan import (
 )
 from reticent.study.refusals import check_model, check_study
 from reticent.study.sections import Study
-from reticent.study.visibility import holds_against, visibility
 
 __all__ = ["derive"]
 
@@ -40,6 +39,8 @@ def derive(study: Study, facts: ModelFacts) -> Plan:
     """
     check_study(study)
     check_model(study, facts)
+    method = study.learning.method
+    words = {"split": splitting, "vertical": splitting, "secure-computation": computing}.get(method, limits)
     calibration = calibrate(study) if study.privacy.claimed else None
     aggregation = _aggregation(study, facts)
     return Plan(
@@ -52,6 +53,8 @@ def derive(study: Study, facts: ModelFacts) -> Plan:
         privacy=_privacy(study, facts),
         why_no_promise=study.privacy.reason or "",
         aggregation=aggregation,
+        computation=computing.computation(study) if method == "secure-computation" else None,
+        split=splitting.split_plan(study, facts) if method in ("split", "vertical") else None,
         metrics=MetricsPlan(
             evaluations=evaluations_of(study), noise_multiplier=calibration.metrics_noise if calibration else None
         ),
@@ -59,9 +62,9 @@ def derive(study: Study, facts: ModelFacts) -> Plan:
         guarantee=_guarantee(study, calibration),
         public_data=study.data.public,
         round_deadline=study.run.deadline,
-        who_sees=visibility(study),
-        assumptions=assumptions(study),
-        not_covered=not_covered(study),
+        who_sees=words.who_sees(study),
+        assumptions=words.assumptions(study),
+        not_covered=words.not_covered(study),
         cost=_cost(study, facts, aggregation),
     )
 
@@ -104,7 +107,7 @@ def _privacy(study: Study, facts: ModelFacts) -> PrivacyPlan | None:
 
 
 def _aggregation(study: Study, facts: ModelFacts) -> AggregationPlan:
-    section, ring_bits = study.secure_aggregation, 0
+    section, ring_bits = study.aggregation, 0
     if section.protocol == "secagg":
         from reticent.secagg import Parameters
 
@@ -164,5 +167,5 @@ def _guarantee(study: Study, calibration: Calibration | None) -> dp.Guarantee | 
         delta=privacy.target.delta,
         unit=privacy.unit,
         relation=privacy.relation,
-        holds_against=holds_against(study),
+        holds_against=visibility.holds_against(study),
     )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reticent.study.sections import Study
+from reticent.study.visibility import who_sees
 
-__all__ = ["assumptions", "not_covered"]
+__all__ = ["assumptions", "not_covered", "who_sees"]
 
 
 def assumptions(study: Study) -> tuple[str, ...]:
@@ -33,7 +34,7 @@ def _assumed(study: Study) -> Iterator[str]:
     )
     if study.privacy.claimed:
         yield from _assumed_by_the_promise(study)
-    if study.secure_aggregation.protocol == "secagg":
+    if study.aggregation.protocol == "secagg":
         yield (
             "For the masks alone: the coordinator follows the protocol, keys were pinned correctly, and fewer than "
             f"{study.threshold} sites help it."
@@ -112,7 +113,7 @@ def _uncovered_by_the_promise(study: Study) -> Iterator[str]:
 
 
 def _uncovered_by_the_sum(study: Study) -> Iterator[str]:
-    if study.secure_aggregation.protocol == "plain":
+    if study.aggregation.protocol == "plain":
         yield (
             "Updates of single sites, which the coordinator sees"
             + (" with their noise" if study.privacy.claimed else " exactly: it may reconstruct records from them")

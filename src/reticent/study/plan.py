@@ -17,6 +17,8 @@ from reticent.dp import Composed, Event, Gaussian, Guarantee, PoissonSampled, Re
 
 __all__ = [
     "AggregationPlan",
+    "BoundaryPlan",
+    "ComputationPlan",
     "Cost",
     "MetricsPlan",
     "ModelFacts",
@@ -24,13 +26,34 @@ __all__ = [
     "Plan",
     "PrivacyPlan",
     "SitePlan",
+    "SplitFacts",
+    "SplitPlan",
     "TrainingPlan",
     "Visibility",
 ]
 
+Method = Literal["fedavg", "fedprox", "split", "vertical", "secure-computation"]
+_TECHNIQUES = ("computation", "split")
+
 
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SplitFacts(_Value):
+    """What the probe of a cut model found.
+
+    Attributes:
+      cut_width: Values that one row becomes where the sites' part ends.
+      head_width: The same where the coordinator's part ends; 0 where labels go to the coordinator.
+      site_length: Values of the part (or parts) at a site, buffers included: what is handed over between sites.
+      code_hash: SHA-256 of the source of the part that is not the sites', where it is named by itself.
+    """
+
+    cut_width: int
+    head_width: int
+    site_length: int
+    code_hash: str = ""
 
 
 class ModelFacts(_Value):
@@ -43,6 +66,7 @@ class ModelFacts(_Value):
       vector_length: Number of values that travel: parameters and floating-point buffers.
       outputs: Number of values that the model returns for one example.
       mixing_layers: Names of layers that mix examples, refused wherever an epsilon is claimed.
+      split: Of a model that is cut: how wide it is there.
     """
 
     factory: str
@@ -51,6 +75,7 @@ class ModelFacts(_Value):
     vector_length: int
     outputs: int
     mixing_layers: tuple[str, ...] = ()
+    split: SplitFacts | None = None
 
 
 class OptimizerPlan(_Value):
@@ -63,9 +88,9 @@ class OptimizerPlan(_Value):
 
 
 class TrainingPlan(_Value):
-    """How sites learn: FedAvg (McMahan et al. 2017) or FedProx (Li et al. 2020, `mu`)."""
+    """How sites learn: FedAvg (McMahan et al. 2017), FedProx (Li et al. 2020, `mu`), or a technique of its own part."""
 
-    method: Literal["fedavg", "fedprox"]
+    method: Method
     mu: float
     rounds: int
     clients_per_round: int
@@ -98,13 +123,68 @@ class PrivacyPlan(_Value):
 
 
 class AggregationPlan(_Value):
-    """How updates are summed: `secagg` (masks, Bonawitz et al. 2017) or `plain` (the coordinator sees each)."""
+    """How updates are summed: `secagg` (masks, Bonawitz et al. 2017), `plain` (the coordinator sees each), or not."""
 
-    protocol: Literal["secagg", "plain"]
+    protocol: Literal["secagg", "plain", "none"]
     threshold: int
     bound: float
     precision: float
     ring_bits: int
+
+
+class ComputationPlan(_Value):
+    """Secure computation: who computes, on what, and how wide the numbers are.
+
+    Attributes:
+      protocol: `replicated` (three parties, Araki et al. 2016) or `additive` (two or more, and a dealer).
+      holds: What each site holds: `rows` of the same columns, or `columns` of the same rows.
+      columns: By site, where sites hold columns, in the order of the contract.
+      label_site: Who holds the label, where sites hold columns.
+      dealer: Who deals triples; never a computing party. None where nobody does.
+    """
+
+    protocol: Literal["replicated", "additive"]
+    holds: Literal["rows", "columns"]
+    columns: dict[str, tuple[str, ...]]
+    label_site: str | None
+    fraction_bits: int
+    dealer: str | None
+
+
+class BoundaryPlan(_Value):
+    """Noise where the model is cut: each row's values and each returned gradient are clipped and noised.
+
+    Attributes:
+      activation_norm: Largest L2 norm of what a site sends for one row.
+      gradient_norm: Largest L2 norm of what comes back for one row.
+      noise_multiplier: Standard deviation over the norm, the same on both ways.
+    """
+
+    activation_norm: float
+    gradient_norm: float
+    noise_multiplier: float
+
+
+class SplitPlan(_Value):
+    """Split learning: where the model is cut, and who holds which part.
+
+    Attributes:
+      shape: `vanilla`: labels go to the coordinator; `u-shape`: they stay; `vertical`: sites hold columns.
+      cut, head: Names of the modules after which the model changes hands.
+      width: Vertical: values that each site's part gives for one row.
+      top: Vertical: `module:function` of the part after the sites' parts.
+      columns, label_site: As in `ComputationPlan`; empty where sites hold rows.
+    """
+
+    shape: Literal["vanilla", "u-shape", "vertical"]
+    cut: str
+    head: str
+    width: int
+    top: str
+    top_optimizer: OptimizerPlan
+    columns: dict[str, tuple[str, ...]]
+    label_site: str | None
+    boundary: BoundaryPlan | None
 
 
 class MetricsPlan(_Value):
@@ -173,6 +253,8 @@ class Plan(_Value):
     privacy: PrivacyPlan | None
     why_no_promise: str = ""
     aggregation: AggregationPlan
+    computation: ComputationPlan | None = None
+    split: SplitPlan | None = None
     metrics: MetricsPlan
     sites: tuple[SitePlan, ...]
     guarantee: Guarantee | None
@@ -189,8 +271,16 @@ class Plan(_Value):
         return hashlib.sha256(self.canonical().encode()).hexdigest()
 
     def canonical(self) -> str:
-        """Return the plan as JSON with sorted keys: what is hashed, stored and signed."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        """Return the plan as JSON with sorted keys: what is hashed, stored and signed.
+
+        Parts of techniques that the plan does not use are left out, so that adding a technique changes no other plan.
+        """
+        table = self.model_dump(mode="json")
+        for part in (table, table["model"]):
+            for name in _TECHNIQUES:
+                if name in part and part[name] is None:
+                    del part[name]
+        return json.dumps(table, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     def site(self, name: str) -> SitePlan:
         """Return the part of the site called `name`."""

@@ -11,6 +11,7 @@ from collections import Counter
 from reticent.errors import PolicyRefused, UsageError
 from reticent.study.plan import ModelFacts
 from reticent.study.sections import Study
+from reticent.study.techniques import check_sections, checks_of
 
 __all__ = ["check_model", "check_study", "expected_outputs"]
 
@@ -29,7 +30,9 @@ def check_study(study: Study, *, where: str = "study") -> None:
       UsageError: If settings contradict each other.
       PolicyRefused: If the promise could not hold.
     """
-    for check in (_sites, _promise_is_whole, _learning, _promise_can_hold, _batches, _metrics, _loss, _aggregation):
+    check_sections(study, f"{where}: ")
+    own = (_learning, _promise_can_hold, _batches, _aggregation) if study.federated else checks_of(study)
+    for check in (_sites, _promise_is_whole, *own, _metrics, _loss):
         check(study, f"{where}: ")
 
 
@@ -288,7 +291,7 @@ def _loss(study: Study, at: str) -> None:
 
 
 def _aggregation(study: Study, at: str) -> None:
-    section, clients, at = study.secure_aggregation, study.clients, f"{at}secure_aggregation"
+    section, clients, at = study.aggregation, study.clients, f"{at}secure_aggregation"
     if section.dropouts is not None and section.threshold is not None:
         raise UsageError(
             "choose-one-key",

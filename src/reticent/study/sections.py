@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 
 from reticent.data import Contract
 from reticent.dp import Relation, Unit
+from reticent.study.plan import Method
 
 __all__ = [
     "AggregationSection",
@@ -23,7 +24,9 @@ __all__ = [
     "PrivacySection",
     "ReleaseSection",
     "RunSection",
+    "SecureComputationSection",
     "SiteSection",
+    "SplitSection",
     "Study",
     "StudySection",
     "TargetSection",
@@ -41,6 +44,7 @@ Fraction = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Whole = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
+Optimizer = Literal["sgd", "adam", "adamw", "adagrad", "rmsprop"]
 
 
 class Section(BaseModel):
@@ -76,15 +80,18 @@ class ModelSection(Section):
 
 
 class LearningSection(Section):
-    """How sites learn. `seed` is public: initial model, choice of sites, and shuffling where no epsilon is claimed."""
+    """How sites learn. `seed` is public: initial model, choice of sites, and shuffling where no epsilon is claimed.
 
-    method: Literal["fedavg", "fedprox"]
+    In split learning and secure computation a round is one pass over the training rows.
+    """
+
+    method: Method
     rounds: Whole
     clients_per_round: Whole | None = None
     local_steps: Whole | None = None
     local_epochs: Positive | None = None
     batch_size: Whole | None = None
-    optimizer: Literal["sgd", "adam", "adamw", "adagrad", "rmsprop"] = "sgd"
+    optimizer: Optimizer = "sgd"
     learning_rate: Positive
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
@@ -100,7 +107,13 @@ class TargetSection(Section):
 
 
 class PrivacySection(Section):
-    """The promise, or the reason why none is made."""
+    """The promise, or the reason why none is made.
+
+    Attributes:
+      max_grad_norm: How far one unit may move the model in a step.
+      max_activation_norm, max_gradient_norm: Split learning: largest L2 norm of what leaves a site for one row, and of
+        what comes back for it.
+    """
 
     guarantee: Literal["differential-privacy", "none"]
     reason: Text | None = None
@@ -108,6 +121,8 @@ class PrivacySection(Section):
     relation: Relation | None = None
     target: TargetSection | None = None
     max_grad_norm: Positive | None = None
+    max_activation_norm: Positive | None = None
+    max_gradient_norm: Positive | None = None
     sampling_probability: Share | None = None
     expected_batch_size: Positive | None = None
     spare_executions: NotNegative = 0
@@ -117,6 +132,39 @@ class PrivacySection(Section):
     def claimed(self) -> bool:
         """Whether an epsilon is claimed."""
         return self.guarantee == "differential-privacy"
+
+
+class SplitSection(Section):
+    """Where the model is cut, in split and vertical learning.
+
+    Attributes:
+      cut: Of one model: the module whose output leaves the sites. Everything after it belongs to the coordinator.
+      head: Of one model: the module after which it comes back to the site, so that labels never leave (U-shape).
+      width: Vertical: how many values each site's part gives for one row.
+      top: Vertical: `module:function` that makes the part after all sites' parts.
+      top_optimizer, top_learning_rate: Of the part that is not the sites'; as in [learning] if not given.
+    """
+
+    cut: Text | None = None
+    head: Text | None = None
+    width: Whole | None = None
+    top: Factory | None = None
+    top_optimizer: Optimizer | None = None
+    top_learning_rate: Positive | None = None
+
+
+class SecureComputationSection(Section):
+    """How a regression is computed on shares.
+
+    Attributes:
+      protocol: `replicated`: three sites, of which no two collude; `additive`: two or more, with a dealer.
+      holds: What each site holds: `rows` of the same columns, or `columns` of the same rows.
+      fraction_bits: Binary digits after the point.
+    """
+
+    protocol: Literal["replicated", "additive"]
+    holds: Literal["rows", "columns"]
+    fraction_bits: Annotated[int, Field(ge=8, le=24)] = 16
 
 
 class AggregationSection(Section):
@@ -160,6 +208,7 @@ class SiteSection(Section):
       rows: Declared training-set size, in units of the claim; the weight in the average, never compared with the data.
       file: A table.
       site: The site's own `site.toml`, which maps its columns, units and codes to the contract, and may name its table.
+      columns: Where sites hold columns of the same rows: those of this site; the label is in one site's list.
       population: The people whose budget is charged; the site's name if not given.
       dataset: Version of the data.
     """
@@ -167,6 +216,7 @@ class SiteSection(Section):
     rows: Whole
     file: Text | None = None
     site: Text | None = None
+    columns: Annotated[tuple[Text, ...], Field(strict=False)] = ()
     population: Text | None = None
     dataset: Text = "1"
 
@@ -194,11 +244,34 @@ class Study(Section):
     model: ModelSection
     learning: LearningSection
     privacy: PrivacySection
-    secure_aggregation: AggregationSection
+    secure_aggregation: AggregationSection | None = None
+    secure_computation: SecureComputationSection | None = None
+    split: SplitSection | None = None
     release: ReleaseSection = ReleaseSection()
     sites: Annotated[dict[Name, SiteSection], Field(min_length=1)]
     ledger: LedgerSection = LedgerSection()
     run: RunSection = RunSection()
+
+    @property
+    def federated(self) -> bool:
+        """Whether the study is federated learning, the only method whose updates are summed."""
+        return self.learning.method in ("fedavg", "fedprox")
+
+    @property
+    def aggregation(self) -> AggregationSection:
+        """How updates are summed; without a section (other methods than federated learning) nothing is masked."""
+        return self.secure_aggregation or AggregationSection(protocol="plain")
+
+    @property
+    def by_columns(self) -> bool:
+        """Whether sites hold columns of the same rows, and not rows of the same columns."""
+        computation = self.secure_computation
+        return self.learning.method == "vertical" or (computation is not None and computation.holds == "columns")
+
+    @property
+    def label_site(self) -> str | None:
+        """The site that holds the label, where sites hold columns."""
+        return next((name for name, site in self.sites.items() if self.data.label in site.columns), None)
 
     @property
     def clients(self) -> int:
@@ -208,7 +281,7 @@ class Study(Section):
     @property
     def dropouts(self) -> int:
         """How many of the chosen sites may fail in one round."""
-        section = self.secure_aggregation
+        section = self.aggregation
         if section.threshold is not None:
             return self.clients - section.threshold
         return section.dropouts or 0

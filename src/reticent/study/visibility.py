@@ -5,7 +5,7 @@ from __future__ import annotations
 from reticent.study.plan import Visibility
 from reticent.study.sections import Study
 
-__all__ = ["holds_against", "visibility"]
+__all__ = ["holds_against", "who_sees"]
 
 
 _OWN_SITE = Visibility(
@@ -15,7 +15,7 @@ _OWN_SITE = Visibility(
 )
 
 
-def visibility(study: Study) -> tuple[Visibility, ...]:
+def who_sees(study: Study) -> tuple[Visibility, ...]:
     """Return the table *who sees what*: own site, other sites, coordinator, reader of the model or report."""
     return (_OWN_SITE, _other_sites(study), _coordinator(study), _reader(study))
 
@@ -49,7 +49,7 @@ def _other_sites(study: Study) -> Visibility:
 
 def _coordinator(study: Study) -> Visibility:
     common = f"the model of every round{_figures(study)}, which sites answer and when, sizes of messages"
-    if study.secure_aggregation.protocol == "secagg":
+    if study.aggregation.protocol == "secagg":
         return Visibility(
             party="the coordinator",
             sees=f"the sum of the {_noised(study)}updates of at least {study.threshold} sites; {common}",

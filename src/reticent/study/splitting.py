@@ -1,0 +1,156 @@
+"""Split learning in a plan: who holds which part, what crosses the cut, what it shows, and what noise promises there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reticent.study.computing import columns_of
+from reticent.study.plan import BoundaryPlan, ModelFacts, OptimizerPlan, SplitPlan, Visibility
+from reticent.study.sections import SplitSection, Study
+
+__all__ = ["assumptions", "labels_stay", "not_covered", "shape_of", "split_plan", "who_sees"]
+
+
+def shape_of(study: Study) -> str:
+    """Return `vanilla` (labels go to the coordinator), `u-shape` (they stay) or `vertical` (sites hold columns)."""
+    if study.learning.method == "vertical":
+        return "vertical"
+    return "u-shape" if _section(study).head else "vanilla"
+
+
+def labels_stay(study: Study) -> bool:
+    """Return whether labels never leave the site that has them."""
+    return shape_of(study) != "vanilla"
+
+
+def split_plan(study: Study, facts: ModelFacts, noise_multiplier: float | None = None) -> SplitPlan:
+    """Return where the model is cut, and who holds which part."""
+    section, learning, privacy = _section(study), study.learning, study.privacy
+    boundary = None
+    if noise_multiplier is not None and privacy.max_activation_norm and privacy.max_gradient_norm:
+        boundary = BoundaryPlan(
+            activation_norm=privacy.max_activation_norm,
+            gradient_norm=privacy.max_gradient_norm,
+            noise_multiplier=noise_multiplier,
+        )
+    return SplitPlan(
+        shape=shape_of(study),  # type: ignore[arg-type]  # one of the three words
+        cut=section.cut or "",
+        head=section.head or "",
+        width=section.width or (facts.split.cut_width if facts.split else 0),
+        top=section.top or "",
+        top_optimizer=OptimizerPlan(
+            name=section.top_optimizer or learning.optimizer,
+            learning_rate=section.top_learning_rate or learning.learning_rate,
+            momentum=learning.momentum if section.top_optimizer in (None, learning.optimizer) else 0.0,
+            weight_decay=learning.weight_decay,
+        ),
+        columns=columns_of(study),
+        label_site=study.label_site if study.by_columns else None,
+        boundary=boundary,
+    )
+
+
+def who_sees(study: Study) -> tuple[Visibility, ...]:
+    """Return the table *who sees what*: own site, other sites, coordinator, reader."""
+    noised = "noised " if study.privacy.claimed else ""
+    return (
+        Visibility(
+            party="a person's own site",
+            sees=f"its own records, its own part of the model, and the {noised}gradients that come back for its rows",
+            does_not_see="records or activations of any other site, and the coordinator's part of the model",
+        ),
+        _other_sites(study, noised),
+        _coordinator(study, noised),
+        Visibility(
+            party="a reader of the report",
+            sees="this plan, " + ("no figures" if study.release.metrics is None else "the released figures"),
+            does_not_see="any part of the model: each part stays with the party that trained it",
+        ),
+    )
+
+
+def _other_sites(study: Study, noised: str) -> Visibility:
+    if study.by_columns:
+        label = study.label_site
+        return Visibility(
+            party="the other sites",
+            sees=f"that the same people are rows here; {label}, which holds the label: the model's outputs for every row",
+            does_not_see="this site's columns, its activations, and its part of the model",
+        )
+    return Visibility(
+        party="the other sites",
+        sees="the sites' part of the model, which is handed from one to the next, sealed for the next one alone",
+        does_not_see=f"this site's records and {noised}activations, as far as the handed-over part does not reveal them",
+    )
+
+
+def _coordinator(study: Study, noised: str) -> Visibility:
+    labels = "" if labels_stay(study) else ", the label of each row"
+    hidden = "records, and the sites' part of the model" + (", labels" if labels_stay(study) else "")
+    if labels_stay(study):
+        labels = (
+            ", the gradient at the model's output for each row, from which labels can often be inferred"
+            if (not study.privacy.claimed)
+            else ", the noised gradient at the model's output for each row"
+        )
+    return Visibility(
+        party="the coordinator",
+        sees=f"the {noised}activation of every single row in every pass{labels}; which site trains when",
+        does_not_see=hidden
+        + (
+            ""
+            if study.privacy.claimed
+            else ", as far as activations do not reveal them: inputs can often be reconstructed"
+        ),
+    )
+
+
+def assumptions(study: Study) -> tuple[str, ...]:
+    """Return what must be true for what is said to hold."""
+    return tuple(_assumed(study))
+
+
+def not_covered(study: Study) -> tuple[str, ...]:
+    """Return what an attacker may learn in spite of the cut."""
+    return tuple(_uncovered(study))
+
+
+def _assumed(study: Study) -> Iterator[str]:
+    yield "Every party follows the protocol: a coordinator that sends steered gradients can turn a site's part into a leak."
+    yield "Keys were pinned correctly; what a site hands to the next is sealed for that site's key."
+    if study.by_columns:
+        yield (
+            f"The rows of all sites are the same people, told by {study.data.person!r}; that they are the same set is "
+            "checked by a keyed digest, and that nobody is called by two names is not."
+        )
+    yield "Columns, ranges, vocabularies and fill-in values of the contract were chosen without looking at these data."
+    if study.privacy.claimed:
+        yield "Every row is another person; the order of the batches is public and does not depend on the data."
+        yield "A person's own site runs this software unchanged and keeps its noise and exact files to itself."
+
+
+def _uncovered(study: Study) -> Iterator[str]:
+    if not study.privacy.claimed:
+        yield (
+            "Measured, no guarantee: activations and gradients of single rows leave the sites as they are. The report "
+            "shows how much known attacks found; an attack that was not tried may find more."
+        )
+    yield "How many training and test rows a site has, which row is in which batch, and whether and when a site answers."
+    if study.by_columns:
+        yield "Whether a person is in the set that all sites hold: alignment presupposes that they know."
+    if labels_stay(study):
+        yield (
+            "What the gradients say about labels: "
+            + ("the noise bounds it." if study.privacy.claimed else "often all of it.")
+        )
+    else:
+        yield "The labels: the coordinator gets them."
+    yield "A party that departs from the protocol, or enters false records: it can spoil the model, and learn more."
+    yield "Both parts of the model, put together, and any attack on the whole model."
+    yield "A site's own exact files (data, its part of the model, keys) and whoever can read them there."
+
+
+def _section(study: Study) -> SplitSection:
+    assert study.split is not None  # noqa: S101 - `techniques.check_sections` has seen it
+    return study.split
