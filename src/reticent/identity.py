@@ -15,7 +15,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
@@ -23,6 +23,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from reticent.errors import EnvironmentFault, IdentityError, InternalError, UsageError
 from reticent.messages import decode, encode, record
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate, CertificateBuilder
 
 __all__ = ["Address", "Roster", "SigningKey", "seal", "unseal"]
 
@@ -113,6 +116,10 @@ class SigningKey:
     def sign(self, data: bytes) -> bytes:
         """Return the signature, 64 bytes; `data` must start with a text that names its purpose."""
         return self._key.sign(data)
+
+    def certify(self, certificate: CertificateBuilder) -> Certificate:
+        """Return the certificate signed; its bytes start with those of a DER sequence, as no text of a purpose does."""
+        return certificate.sign(self._key, None)
 
     def __reduce__(self) -> NoReturn:
         raise InternalError(

@@ -87,12 +87,13 @@ class _ThreadChannel:
             pass
         self._meeting.waits_for[self.party] = sender
         try:
-            return inbox.get(timeout=self._meeting.deadline)
+            item = inbox.get(timeout=self._meeting.deadline)
         except queue.Empty:
+            # Still marked as waiting, so that others who follow the chain through here reach the same end.
             failed = self._meeting.blame(self.party)
             return Failure(failed, f"sent nothing for {self._meeting.deadline:g} s")
-        finally:
-            self._meeting.waits_for[self.party] = None
+        self._meeting.waits_for[self.party] = None
+        return item
 
     def abort(self, failed: int | None = None) -> None:
         if failed is None:
