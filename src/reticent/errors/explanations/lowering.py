@@ -9,7 +9,8 @@ EXPLANATIONS: dict[str, str] = {
     "lowering-mixes-examples": (
         "The result for one sample depends on the others of its batch, or the model fixes the batch size. An encrypted "
         "prediction must treat each sample alone, for any batch. Use batch norm with running statistics, "
-        "keep the batch on the first axis, and write `x.flatten(1)` or `x.view(x.size(0), -1)` instead of a constant batch size."
+        "keep the batch on the first axis, and write `x.flatten(1)` or "
+        "`x.view(x.size(0), -1)` instead of a constant batch size."
     ),
     "module-not-exportable": (
         "torch.export could not turn the module into a graph, because forward takes or returns something other than one "
