@@ -1,9 +1,9 @@
 """What the noise on a split model's boundary costs, torch-free: a plan is derived from it before any model exists.
 
-A defended site releases, for every row and epoch, each *kind* of vector once (its activations, or the gradients that
-a label holder returns), and trains the part that makes it once, by a noised sum. Per kind that is one
-`Gaussian(noise.vectors)` and one `Gaussian(noise.updates)` in each epoch; the argument stands in
-`reticent.split.defence`. Batches of one epoch hold different rows, so the epoch is charged once and not per batch.
+In one pass over its rows a defended site sends a clipped and noised vector for each row, `Gaussian(noise.vectors)`;
+and if the part of the model that makes the vectors learns from the same rows, it learns by a noised sum,
+`Gaussian(noise.updates)`. Why these two are enough, and none of them without the other, stands in
+`reticent.split.defence`. The batches of one pass hold different rows, so a pass is charged and not its batches.
 
 There is no amplification by sampling: whoever receives the vector of a row knows whose row it is. For the same reason
 membership is public, and the only relation is `replace_one`: the promise is about what a row *says*.
@@ -14,16 +14,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from reticent import dp
 from reticent.dp import Composed, Event, Gaussian, Relation, Release, Repeated
 from reticent.errors import PolicyRefused, UsageError
 
-__all__ = ["BoundaryNoise", "BoundaryPrivacy", "Vector", "boundary_events", "boundary_noise_multiplier"]
-
-Vector = Literal["activations", "gradients"]
-"""What a site sends for each of its rows: what its bottom makes of the inputs, or what its labels say about them."""
+__all__ = ["BoundaryNoise", "BoundaryPrivacy", "boundary_events", "boundary_noise_multiplier"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,26 +28,25 @@ class BoundaryNoise:
     """Noise multipliers: standard deviation over the largest norm of one row's (or person's) contribution.
 
     Attributes:
-      vectors: Of the vectors that travel, one for each row.
-      updates: Of the sums by which the site's own parts learn.
+      vectors: Of the vectors that are sent, one for each row.
+      updates: Of the sums by which the part behind the boundary learns; None if it is frozen, or learns from the
+        noised vectors alone.
     """
 
     vectors: float
-    updates: float
+    updates: float | None = None
 
 
 def boundary_events(
-    *, kinds: int, epochs: int, evaluations: int = 0, noise: BoundaryNoise, rows_per_unit: int = 1
+    *, passes: int, evaluations: int = 0, rows_per_unit: int = 1, noise: BoundaryNoise
 ) -> tuple[Event, ...]:
-    """Return everything that one defended site releases about one unit.
+    """Return everything that one boundary releases about one unit.
 
     Args:
-      kinds: Kinds of vectors that the site sends: 1 for a site with a bottom or with labels, 2 for a site with both
-        (U-shape), each with the part of the model that it trains.
-      epochs: Passes over the rows, spare ones included.
-      evaluations: Passes over test rows whose activations are sent.
-      noise: The noise multipliers.
+      passes: Passes over the training rows, those of spare attempts included.
+      evaluations: Passes over test rows: vectors, but nothing learned.
       rows_per_unit: Most rows of one person; 1 under unit record.
+      noise: The noise multipliers.
 
     Returns:
       Events for `dp.epsilon(..., relation="replace_one")` and for a ledger's reservation.
@@ -58,39 +54,42 @@ def boundary_events(
     Raises:
       UsageError: If a count is out of range.
     """
-    _require(kinds, epochs, evaluations, rows_per_unit)
-    vectors, updates = Gaussian(noise.vectors), Gaussian(noise.updates)
-    times = kinds * rows_per_unit
-    training = Repeated(Composed((Repeated(vectors, times), Repeated(updates, times))), epochs)
-    return (training, Repeated(vectors, evaluations * rows_per_unit)) if evaluations else (training,)
+    _require(passes, evaluations, rows_per_unit)
+    vectors = Repeated(Gaussian(noise.vectors), rows_per_unit)
+    once: Event = vectors
+    if noise.updates is not None:
+        once = Composed((vectors, Repeated(Gaussian(noise.updates), rows_per_unit)))
+    training = Repeated(once, passes)
+    return (training, Repeated(vectors, evaluations)) if evaluations else (training,)
 
 
 def boundary_noise_multiplier(
     *,
     epsilon: float,
     delta: float,
-    kinds: int,
-    epochs: int,
+    passes: int,
     evaluations: int = 0,
     rows_per_unit: int = 1,
-    update_share: float = 0.5,
+    trains: bool,
+    update_share: float = 0.25,
     also: Iterable[Event] = (),
 ) -> BoundaryNoise:
     """Return the smallest noise that keeps `boundary_events` within the target, under relation `replace_one`.
 
     Args:
       epsilon, delta: The target, `also` included.
-      kinds, epochs, evaluations, rows_per_unit: As in `boundary_events`.
-      update_share: Part of the budget (of the sum of 1 / multiplier^2) that the updates take, in (0, 1). It moves
-        noise between vectors and updates and leaves the promise as it is. A sum over a batch bears more noise than
-        the vector of a single row, so less than a half is usual.
-      also: Other events on the same people, such as noised metrics.
+      passes, evaluations, rows_per_unit: As in `boundary_events`.
+      trains: Whether the part behind the boundary learns from the exact rows, by noised sums.
+      update_share: Part of the budget (of the sum of 1 / multiplier^2) that those sums take, in (0, 1). It moves
+        noise between vectors and sums and leaves the promise as it is. A sum over a batch bears more noise than the
+        vector of a single row.
+      also: Other events on the same people, such as those of a second boundary or of noised metrics.
 
     Raises:
       UsageError: If an argument is out of range.
       PolicyRefused: If `also` alone exceeds the target.
     """
-    _require(kinds, epochs, evaluations, rows_per_unit)
+    _require(passes, evaluations, rows_per_unit)
     if not 0 < update_share < 1:
         raise UsageError(
             "invalid-boundary", f"update_share is {update_share}", hint="give a number above 0 and below 1"
@@ -99,25 +98,28 @@ def boundary_noise_multiplier(
     once = dp.noise_multiplier(
         epsilon=epsilon, delta=delta, sampling_probability=1.0, steps=1, relation="replace_one", also=also
     ) * (1 + 1e-9)
-    sent = rows_per_unit * (kinds * epochs + evaluations)
-    learned = rows_per_unit * kinds * epochs
+    sent = rows_per_unit * (passes + evaluations)
+    if not trains:
+        return BoundaryNoise(vectors=once * math.sqrt(sent))
     return BoundaryNoise(
-        vectors=once * math.sqrt(sent / (1 - update_share)), updates=once * math.sqrt(learned / update_share)
+        vectors=once * math.sqrt(sent / (1 - update_share)),
+        updates=once * math.sqrt(rows_per_unit * passes / update_share),
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoundaryPrivacy:
-    """The declared defence of one site: what it sends, how it is bounded, and whose budget pays.
+    """The declared defence of one boundary of one site: what is bounded, how much noise, and whose budget pays.
 
     Attributes:
-      sends: Kinds of vectors: ("activations",) for a bottom, ("gradients",) for a label holder, both for U-shape.
-      epochs: Passes over the rows, spare ones included.
+      kind: `outputs`: the gradient of each row's loss with respect to the model's outputs, where the labels are;
+        `activations`: what a bottom makes of each row's features.
+      passes: Passes over the training rows, those of spare attempts included.
       evaluations: Passes over test rows whose activations are sent.
       noise: From `boundary_noise_multiplier`.
-      max_activation_norm: Largest L2 norm of one row's activations, all sources and coordinates together.
-      max_gradient_norm: The same of the gradient returned for one row.
-      max_update_norm: Largest L2 norm of one unit's gradient with respect to the weights of a part.
+      max_norm: Largest L2 norm of one row's vector, all coordinates together.
+      max_update_norm: Largest L2 norm of one unit's gradient with respect to the weights of the bottom; given exactly
+        where `noise.updates` is.
       unit: `record` or `person`.
       relation: `replace_one`; nothing else can hold here.
       rows_per_unit: Most rows of one person, declared; 1 under unit record.
@@ -125,13 +127,12 @@ class BoundaryPrivacy:
       dataset: The version of their data.
     """
 
-    sends: tuple[Vector, ...]
-    epochs: int
+    kind: Literal["activations", "outputs"]
+    passes: int
     evaluations: int = 0
     noise: BoundaryNoise
-    max_activation_norm: float = 1.0
-    max_gradient_norm: float = 1.0
-    max_update_norm: float = 1.0
+    max_norm: float
+    max_update_norm: float | None = None
     unit: Literal["record", "person", "site"]
     relation: Relation
     rows_per_unit: int = 1
@@ -139,46 +140,41 @@ class BoundaryPrivacy:
     dataset: str
 
     def __post_init__(self) -> None:
-        unknown = set(self.sends) - set(get_args(Vector))
-        if not self.sends or unknown or len(set(self.sends)) != len(self.sends):
+        _require(self.passes, self.evaluations, self.rows_per_unit)
+        for name in ("max_norm", "max_update_norm"):
+            value = getattr(self, name)
+            if value is not None and not 1e-9 <= value <= 1e9:
+                raise UsageError("invalid-boundary", f"{name} is {value}", hint="give a number between 1e-9 and 1e9")
+        trains = self.noise.updates is not None
+        if trains != (self.max_update_norm is not None) or (trains and self.kind == "outputs"):
             raise UsageError(
                 "invalid-boundary",
-                f"sends is {self.sends}",
-                hint='name what leaves the site: ("activations",), ("gradients",), or both once',
+                f"kind is {self.kind}, noise.updates is {self.noise.updates}, max_update_norm {self.max_update_norm}",
+                hint="give both for a bottom that learns, and none for a frozen one or for outputs, behind which all "
+                "learning is from noised gradients",
             )
-        _require(len(self.sends), self.epochs, self.evaluations, self.rows_per_unit)
-        for name in ("max_activation_norm", "max_gradient_norm", "max_update_norm"):
-            if not 1e-9 <= getattr(self, name) <= 1e9:
-                raise UsageError(
-                    "invalid-boundary", f"{name} is {getattr(self, name)}", hint="give a number between 1e-9 and 1e9"
-                )
-        self.release(self.events())  # a unit or relation that does not exist
+        self.release(self.events())  # refuses a unit or relation that does not exist
         _refuse(self)
 
-    def epoch_events(self) -> tuple[Event, ...]:
+    def pass_events(self) -> tuple[Event, ...]:
         """Return what one pass over the training rows releases."""
-        return boundary_events(kinds=len(self.sends), epochs=1, noise=self.noise, rows_per_unit=self.rows_per_unit)
+        return boundary_events(passes=1, rows_per_unit=self.rows_per_unit, noise=self.noise)
 
     def evaluation_events(self) -> tuple[Event, ...]:
-        """Return what one pass over test rows releases: their activations, if this site sends any."""
-        if "activations" not in self.sends:
-            return ()
-        return (Repeated(Gaussian(self.noise.vectors), self.rows_per_unit),)
+        """Return what one pass over test rows releases."""
+        noise = BoundaryNoise(vectors=self.noise.vectors)
+        return boundary_events(passes=1, rows_per_unit=self.rows_per_unit, noise=noise)
 
     def events(self) -> tuple[Event, ...]:
-        """Return everything that the whole plan releases, spare epochs included."""
-        training = Repeated(Composed(self.epoch_events()), self.epochs)
-        tests = self.evaluation_events() if self.evaluations else ()
-        return (training, *(Repeated(event, self.evaluations) for event in tests))
+        """Return everything that the whole plan releases through this boundary."""
+        return boundary_events(
+            passes=self.passes, evaluations=self.evaluations, rows_per_unit=self.rows_per_unit, noise=self.noise
+        )
 
     def release(self, events: tuple[Event, ...]) -> Release:
-        """Return `events` as a release on this site's people: for a ledger's reservation, or one request's cost."""
+        """Return `events` as a release on this site's people: for a ledger's reservation, or one pass's cost."""
         return Release(
-            events=events,
-            unit=self.unit,
-            relation=self.relation,
-            population=self.population,
-            dataset=self.dataset,
+            events=events, unit=self.unit, relation=self.relation, population=self.population, dataset=self.dataset
         )
 
     def epsilon(self, delta: float) -> float:
@@ -207,8 +203,8 @@ def _refuse(privacy: BoundaryPrivacy) -> None:
         )
 
 
-def _require(kinds: int, epochs: int, evaluations: int, rows_per_unit: int) -> None:
-    least = {"kinds": (kinds, 1), "epochs": (epochs, 1), "evaluations": (evaluations, 0)}
-    for name, (value, bound) in {**least, "rows_per_unit": (rows_per_unit, 1)}.items():
+def _require(passes: int, evaluations: int, rows_per_unit: int) -> None:
+    least = {"passes": (passes, 1), "evaluations": (evaluations, 0), "rows_per_unit": (rows_per_unit, 1)}
+    for name, (value, bound) in least.items():
         if value < bound:
             raise UsageError("invalid-boundary", f"{name} is {value}", hint=f"give a whole number, {bound} or larger")

@@ -1,10 +1,10 @@
 """One payment for one pass over the rows, drawn in parts: parallel composition, enforced and not assumed.
 
-Neighbouring data sets differ in one unit. If the parts of a release look at different rows, only the part with that
+Neighbouring data sets differ in one unit. If the parts of a pass look at different rows, only the part with that
 unit's row differs between neighbours, however the parts were chosen from what was seen before; so the whole pass
 costs what one part costs (McSherry 2009, theorem 4, here with adaptively chosen parts). That is true only while no
-row is served twice, and the coordinator says which rows it wants: hence the memory below, which attack or mistake
-cannot talk around.
+row is served twice, and the coordinator says which rows it wants: hence the memory below, which no request can talk
+around.
 """
 
 from __future__ import annotations
@@ -28,9 +28,12 @@ class RowsOnce:
 
     Args:
       grant: For everything that a pass releases; all of it is used up at once, so that a crash has spent it.
-      kinds: For each kind of noise its event. A person with k rows is served at most k times.
+      kinds: For each kind of noise its event.
       rows: Number of rows that there are.
       rows_per_unit: How often each event was paid for: most rows of one unit.
+
+    Raises:
+      PolicyRefused: If an event was not paid for.
     """
 
     def __init__(self, grant: Grant, kinds: Mapping[str, Gaussian], *, rows: int, rows_per_unit: int) -> None:
@@ -46,32 +49,25 @@ class RowsOnce:
 
         Args:
           kind: As named in the constructor.
-          rows: Row numbers, each once.
+          rows: Row numbers, each once, shape `(n,)`.
 
         Raises:
           PolicyRefused: If a row was served before in this pass, or is named twice.
           UsageError: If a row does not exist.
         """
         served = self._served[kind]
-        numbers = np.asarray(rows)
-        if numbers.ndim != 1 or (
-            numbers.size and (numbers.dtype.kind not in "iu" or not _within(numbers, len(served)))
-        ):
+        if not (rows.ndim == 1 and rows.dtype.kind == "i" and np.all((rows >= 0) & (rows < len(served)))):
             raise UsageError(
                 "boundary-rows",
-                f"the rows of a batch are not numbers from 0 to {len(served) - 1}",
-                hint="give row numbers of this site's own rows, one-dimensional",
+                f"the rows of a batch are not all whole numbers from 0 to {len(served) - 1}",
+                hint="give numbers of this site's own rows, int64, one-dimensional",
             )
-        if served[numbers].any() or len(np.unique(numbers)) != len(numbers):
+        if served[rows].any() or len(np.unique(rows)) != len(rows):
             raise PolicyRefused(
                 "boundary-row-twice",
-                f"a batch asks for {kind} of rows that were served before in this epoch",
-                hint="each row is paid for once per epoch: use batches without overlap, and a new attempt for an "
-                "epoch that was interrupted",
+                f"a batch asks for {kind} of rows that were served before in this pass, or names a row twice",
+                hint="a row is paid for once in each pass: use batches without overlap, and pay for a new pass to "
+                "repeat one that was interrupted",
             )
-        served[numbers] = True  # before any noise exists: an error from here on has spent these rows
+        served[rows] = True  # before any noise exists: an error from here on has spent these rows
         return Grant(f"{self._key} / {kind}", [self._events[kind]])
-
-
-def _within(numbers: NDArray[np.int64], rows: int) -> bool:
-    return bool(numbers.min() >= 0 and numbers.max() < rows)

@@ -8,6 +8,8 @@ differences of about 1e-7 in a gradient between batches of different sizes.
 """
 
 from reticent.training.choices import loss_by_name, optimizer_factory
+from reticent.training.clipping import clip
+from reticent.training.contributions import Rows, clipped_sum
 from reticent.training.dpsgd import DPSGD, Batch
 from reticent.training.evaluation import (
     METRICS_GRID,
@@ -19,7 +21,7 @@ from reticent.training.evaluation import (
 )
 from reticent.training.mixing import mixing_layers, refuse_mixing
 from reticent.training.models import logistic, mcmahan_cnn, mnist_2nn, two_layer
-from reticent.training.per_example import Loss
+from reticent.training.per_example import Loss, PerExampleGradients, unchanged
 from reticent.training.plain import fit_plain
 from reticent.training.probe import check_model, probe_model
 from reticent.training.trainer import Trainer
@@ -31,8 +33,12 @@ __all__ = [
     "Batch",
     "Evaluation",
     "Loss",
+    "PerExampleGradients",
+    "Rows",
     "Trainer",
     "check_model",
+    "clip",
+    "clipped_sum",
     "evaluate",
     "fit_plain",
     "flatten",
@@ -48,6 +54,7 @@ __all__ = [
     "probe_model",
     "refuse_mixing",
     "two_layer",
+    "unchanged",
     "unit_confusion",
     "vector_length",
 ]
