@@ -7,13 +7,17 @@ exceptions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from reticent.dp.release import Grant, Release
 
-__all__ = ["Client", "Engine", "Exchange", "Reply", "Request", "Server"]
+__all__ = ["Client", "Engine", "Exchange", "Finished", "Metrics", "Reply", "Request", "Server"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,44 @@ class Exchange:
     deadline: float
 
 
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Released figures over all sites: confusion counts (classes, classes), rows are the truth; loss or None."""
+
+    confusion: NDArray[np.float64]
+    loss: float | None
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of right answers, within 0 and 1 though the counts may be noised; None without classes or counts."""
+        total = float(self.confusion.sum())
+        return float(np.clip(np.trace(self.confusion) / total, 0.0, 1.0)) if total > 0 else None
+
+    def accuracy_deviation(self, cell_deviation: float) -> float | None:
+        """Return the standard deviation of `accuracy` that the noise alone causes, to first order.
+
+        Args:
+          cell_deviation: Standard deviation of the noise in each cell of the summed counts.
+        """
+        total, accuracy = float(self.confusion.sum()), self.accuracy
+        if accuracy is None or cell_deviation == 0:
+            return None
+        classes = len(self.confusion)
+        spread = classes * (1 - accuracy) ** 2 + (classes**2 - classes) * accuracy**2
+        return cell_deviation * math.sqrt(spread) / total
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A task that has just been completed."""
+
+    task: str
+    round: int
+    attempt: int
+    contributors: tuple[str, ...]
+    metrics: Metrics | None
+
+
 class Client(Protocol):
     """The site's side of a protocol."""
 
@@ -64,6 +106,16 @@ class Client(Protocol):
 
 class Server(Protocol):
     """The coordinator's side of a protocol."""
+
+    @property
+    def remaining(self) -> Sequence[tuple[str, int]]:
+        """The tasks still to do, as (task, round)."""
+        ...
+
+    @property
+    def finished(self) -> Finished | None:
+        """The task that `feed` has just completed."""
+        ...
 
     def step(self) -> Exchange | None:
         """Return what to send next, or None when the protocol is finished."""

@@ -20,6 +20,7 @@ from reticent.data import (
     load_table,
     partition,
     prepare,
+    prepare_columns,
 )
 
 AGE: dict[str, Any] = {"name": "age", "kind": "number", "unit": "year", "range": [0, 100]}
@@ -59,6 +60,10 @@ def mapped(**columns: Any) -> SiteMapping:
 
 
 CASES: dict[str, Callable[[Path], object]] = {
+    "aligned-person-twice": lambda _: prepare_columns(table(person="id"), ["age"], frame(id=["a", "a"])),
+    "aligned-value-missing": lambda _: prepare_columns(
+        table(person="id"), ["age"], frame(id=["a", "b"], age=[1.0, None])
+    ),
     "column-duplicate": lambda _: prepare(table(), twice()),
     "column-missing": lambda _: prepare(table(), frame().drop(columns="age")),
     "contract-columns": lambda _: table(AGE, AGE, ILL),

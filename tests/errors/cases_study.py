@@ -82,6 +82,38 @@ def _no_target(tmp_path: Path) -> object:
     return calibrate(parse_study(_table(tmp_path, **private, release__metrics="none"), where="study.toml"))
 
 
+def _computed(**dotted: Any) -> Case:
+    """A regression on shares, with the given changes."""
+    shared = {
+        "secure_aggregation": None,
+        "secure_computation": {"protocol": "additive", "holds": "rows"},
+        "learning": {"method": "secure-computation", "rounds": 2, "batch_size": 8, "learning_rate": 0.1},
+        "privacy": {"guarantee": "none", "reason": "public records"},
+        "release__metrics": {"every": 0},
+        "model": {"factory": "reticent.training.models:logistic", "loss": "binary_cross_entropy_with_logits"},
+    }
+    return _with(**(shared | dotted))
+
+
+def _by_columns(**dotted: Any) -> Case:
+    """The same on columns of the same rows."""
+    columns = {
+        "secure_computation": {"protocol": "additive", "holds": "columns"},
+        "data__person": "number",
+        "sites": {
+            "north": {"rows": 9, "columns": ["age", "height"]},
+            "south": {"rows": 9, "columns": ["smoker", "outcome"]},
+        },
+    }
+    return _computed(**(columns | dotted))
+
+
+def _large_model(tmp_path: Path) -> object:
+    path = tmp_path / "study.toml"
+    _computed()(tmp_path)
+    return derive(load_study(path), FACTS.model_copy(update={"outputs": 1, "parameters": 900}))
+
+
 NONE = {"guarantee": "none", "reason": "public records"}
 THREE = {name: {"rows": 100 + size} for size, name in enumerate("abcdefghijklmn")}
 
@@ -90,21 +122,37 @@ CASES: dict[str, Case] = {
     "batch-size-with-epsilon": _with(learning__batch_size=32),
     "choose-one-key": _with(learning__local_epochs=1.0),
     "clients-over-sites": _with(learning__clients_per_round=5),
+    "columns-not-divided": _by_columns(sites__north__columns=["age"]),
+    "columns-not-split": _with(sites__north__columns=["age"]),
+    "epsilon-under-sharing": _computed(
+        privacy={
+            "guarantee": "differential-privacy",
+            "unit": "record",
+            "relation": "replace_one",
+            "target": {"epsilon": 1.0, "delta": 1e-6},
+            "max_grad_norm": 1.0,
+            "sampling_probability": 0.1,
+        }
+    ),
     "invalid-override": _set("study.name.first", "x"),
     "invalid-value": _with(learning__momentum=1.5),
     "keys-without-guarantee": _with(privacy__guarantee="none", privacy__reason="public"),
     "layers-mix-examples": _model(mixing_layers=("body.1 (BatchNorm1d)",)),
+    "loss-under-sharing": _computed(model__loss="cross_entropy"),
     "loss-and-label": _with(model__loss="mse_loss"),
     "metrics-epsilon": _with(release__metrics={"every": 0}),
     "metrics-epsilon-too-large": _with(release__metrics={"every": 0, "epsilon": 3.0}),
     "metrics-every-over-rounds": _with(release__metrics={"every": 11, "epsilon": 0.3}),
     "missing-key": _with(privacy__unit=None),
     "model-outputs": _model(outputs=3),
+    "model-under-sharing": _large_model,
     "momentum-and-optimizer": _with(learning__optimizer="adam", learning__momentum=0.9),
     "mu-and-method": _with(learning__method="fedprox"),
     "no-target": _no_target,
     "noise-not-found": _untrue_accounting,
+    "not-for-this-method": _computed(learning__local_steps=3),
     "nothing-to-evaluate": _with(data__test_fraction=0.0),
+    "parties-and-protocol": _computed(secure_computation__protocol="replicated"),
     "person-not-declared": _with(data__person=None),
     "reason-missing": _with(privacy={"guarantee": "none"}, learning__batch_size=8),
     "regression-metrics": _with(
@@ -115,10 +163,17 @@ CASES: dict[str, Case] = {
         model__loss="mse_loss",
     ),
     "reserved-name": _with(sites__coordinator={"rows": 500}),
+    "rows-cannot-be-left-out": _by_columns(data__incomplete_rows="leave-out"),
     "rows-not-declared": _names_alone,
+    "rows-not-named": _by_columns(data__person="row"),
     "scaling-from-data": _with(data__standardise="per-site"),
+    "section-of-another-method": _with(secure_computation={"protocol": "additive", "holds": "rows"}),
     "shared-population": _with(sites__north__population="town", sites__south__population="town"),
+    "site-without-columns": _by_columns(
+        sites__north__columns=["age", "height", "smoker"], sites__south__columns=["outcome"]
+    ),
     "sites-per-person-over-sites": _with(privacy__sites_per_person=5),
+    "steps-under-sharing": _computed(learning__optimizer="adam"),
     "study-not-found": lambda tmp_path: load_study(tmp_path / "absent.toml"),
     "study-syntax": _text("[study]\nname = wards\n"),
     "study-unreadable": load_study,

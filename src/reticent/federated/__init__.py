@@ -8,9 +8,10 @@ that comes from differential privacy at the site (`PrivateTraining`), whose nois
 from __future__ import annotations
 
 from reticent.federated.client import Client
-from reticent.federated.server import Finished, Metrics, Server
+from reticent.federated.server import Server
 from reticent.federated.settings import Aggregation, FedAvg, FedProx, LocalTraining, PrivateTraining, Schedule
 from reticent.federated.simulation import simulate
+from reticent.roles import Finished, Metrics
 
 __all__ = [
     "Aggregation",

@@ -6,7 +6,6 @@ Run by: the coordinator. Requires: the weights of the plan, which are declared p
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,9 +29,9 @@ from reticent.federated.wire import TRAIN
 from reticent.identity import Roster
 from reticent.messages import decode, encode, record
 from reticent.randomness import Keystream
-from reticent.roles import Exchange
+from reticent.roles import Exchange, Finished, Metrics
 
-__all__ = ["Finished", "Metrics", "Server"]
+__all__ = ["Server"]
 
 
 @record("federated.state", version=1)
@@ -42,44 +41,6 @@ class _State:
 
     done: int
     model: NDArray[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Metrics:
-    """Released figures over all sites: confusion counts (classes, classes), rows are the truth; loss or None."""
-
-    confusion: NDArray[np.float64]
-    loss: float | None
-
-    @property
-    def accuracy(self) -> float | None:
-        """Share of right answers, within 0 and 1 though the counts may be noised; None without classes or counts."""
-        total = float(self.confusion.sum())
-        return float(np.clip(np.trace(self.confusion) / total, 0.0, 1.0)) if total > 0 else None
-
-    def accuracy_deviation(self, cell_deviation: float) -> float | None:
-        """Return the standard deviation of `accuracy` that the noise alone causes, to first order.
-
-        Args:
-          cell_deviation: Standard deviation of the noise in each cell of the summed counts.
-        """
-        total, accuracy = float(self.confusion.sum()), self.accuracy
-        if accuracy is None or cell_deviation == 0:
-            return None
-        classes = len(self.confusion)
-        spread = classes * (1 - accuracy) ** 2 + (classes**2 - classes) * accuracy**2
-        return cell_deviation * math.sqrt(spread) / total
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A task that has just been completed."""
-
-    task: str
-    round: int
-    attempt: int
-    contributors: tuple[str, ...]
-    metrics: Metrics | None
 
 
 class Server:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from reticent.dp import Grant
-from reticent.federated.server import Finished, Server
-from reticent.roles import Client, Request
+from reticent.federated.server import Server
+from reticent.roles import Client, Finished, Request
 
 __all__ = ["simulate"]
 

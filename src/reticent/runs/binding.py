@@ -212,7 +212,7 @@ class Binding:
     def _aggregation(self) -> Aggregation:
         plan = self.plan
         return Aggregation(
-            protocol=plan.aggregation.protocol,
+            protocol="secagg" if plan.aggregation.protocol == "secagg" else "plain",
             cohort=plan.training.clients_per_round,
             dropouts=plan.training.clients_per_round - plan.aggregation.threshold,
             bound=plan.aggregation.bound,

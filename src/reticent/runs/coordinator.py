@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reticent.errors import IdentityError, PolicyRefused, QuorumLost, ReticentError
-from reticent.federated import Finished, Server
 from reticent.identity import Address, SigningKey, seal, unseal
 from reticent.messages import decode, encode
-from reticent.roles import Engine, Exchange
+from reticent.roles import Engine, Exchange, Finished, Server
 from reticent.runs import refusals
 from reticent.runs.events import Event, Observer
 from reticent.runs.folder import RunFolder

@@ -11,7 +11,7 @@ from collections import Counter
 from reticent.errors import PolicyRefused, UsageError
 from reticent.study.plan import ModelFacts
 from reticent.study.sections import Study
-from reticent.study.techniques import check_sections, checks_of
+from reticent.study.techniques import check_columns, check_sections, checks_of
 
 __all__ = ["check_model", "check_study", "expected_outputs"]
 
@@ -32,7 +32,7 @@ def check_study(study: Study, *, where: str = "study") -> None:
     """
     check_sections(study, f"{where}: ")
     own = (_learning, _promise_can_hold, _batches, _aggregation) if study.federated else checks_of(study)
-    for check in (_sites, _promise_is_whole, *own, _metrics, _loss):
+    for check in (_sites, check_columns, _promise_is_whole, *own, _metrics, _loss):
         check(study, f"{where}: ")
 
 
@@ -49,6 +49,13 @@ def check_model(study: Study, facts: ModelFacts) -> None:
             "layers-mix-examples",
             f"model.factory = {facts.factory!r}: {', '.join(facts.mixing_layers)} mixes the examples of a batch",
             hint="replace BatchNorm by GroupNorm or LayerNorm, which look at one example at a time",
+        )
+    if study.secure_computation is not None and facts.parameters != study.data.n_features + 1:
+        raise UsageError(
+            "model-under-sharing",
+            f"model.factory = {facts.factory!r} has {facts.parameters} parameters, a linear model of "
+            f"{study.data.n_features} features has {study.data.n_features + 1}",
+            hint='use factory = "reticent.training.models:logistic" with model.outputs = 1',
         )
     wanted = expected_outputs(study)
     if wanted is not None and facts.outputs != wanted:

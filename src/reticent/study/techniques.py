@@ -8,7 +8,7 @@ from collections.abc import Callable
 from reticent.errors import PolicyRefused, UsageError
 from reticent.study.sections import Study
 
-__all__ = ["check_sections", "checks_of"]
+__all__ = ["check_columns", "check_sections", "checks_of"]
 
 Check = Callable[[Study, str], None]
 
@@ -50,7 +50,7 @@ def check_sections(study: Study, at: str) -> None:
 def checks_of(study: Study) -> tuple[Check, ...]:
     """Return the checks of a method other than federated learning."""
     own = _computation if study.learning.method == "secure-computation" else _split
-    return (_passes, _columns, own)
+    return (_passes, own)
 
 
 def _passes(study: Study, at: str) -> None:
@@ -75,7 +75,7 @@ def _passes(study: Study, at: str) -> None:
         )
 
 
-def _columns(study: Study, at: str) -> None:
+def check_columns(study: Study, at: str) -> None:
     """Where sites hold columns, each column must be at exactly one of them, and rows must be told by the person."""
     if not study.by_columns:
         named = [name for name, site in study.sites.items() if site.columns]
@@ -133,6 +133,12 @@ def _computation(study: Study, at: str) -> None:
             f"{at}secure_computation.protocol is {section.protocol!r}, and the study has {sites} sites",
             hint=f"{section.protocol} needs {needed} sites"
             + ('; use protocol = "additive" for another number' if section.protocol == "replicated" else ""),
+        )
+    if study.release.metrics is not None and study.release.metrics.every:
+        raise UsageError(
+            "not-for-this-method",
+            f"{at}release.metrics.every is {study.release.metrics.every} with method 'secure-computation'",
+            hint="use every = 0: nothing is opened before the last round",
         )
     if learning.optimizer != "sgd" or learning.momentum:
         raise UsageError(

@@ -157,4 +157,12 @@ EXPLANATIONS: dict[str, str] = {
         "nearly always means another unit or another code. Clipping all of it would ruin the model in silence. "
         "Name the site's unit in site.toml, or widen the range."
     ),
+    "aligned-person-twice": (
+        "Sites hold columns of the same rows, joined by the person. A person with two rows at one site cannot be joined "
+        "with one row at another. Keep one row for each person, for example the latest. Nothing was sent."
+    ),
+    "aligned-value-missing": (
+        "Sites hold columns of the same rows, and here a value is missing that may not be imputed. The row cannot be left "
+        "out at one site alone. Declare in the contract what stands in for it, or complete the data. Nothing was sent."
+    ),
 }

@@ -170,4 +170,55 @@ EXPLANATIONS: dict[str, str] = {
         "Nobody reads this key, so it is a mistake: a misspelt setting must never become a silent default. The hint "
         "names the key that was probably meant."
     ),
+    "columns-not-divided": (
+        "Sites hold columns of the same rows, so every column of the contract, the label too, must be at exactly one of "
+        "them. A column that nobody holds cannot be read, and one that two hold would be counted twice. Correct the "
+        "lists in [sites.NAME] columns."
+    ),
+    "columns-not-split": (
+        "A site lists columns of its own, and the method is one where every site holds rows of the same columns, so the "
+        "list would not be read. Remove it, or choose vertical learning or secure computation on columns."
+    ),
+    "epsilon-under-sharing": (
+        "Secure computation hides the rows from the other parties while they compute, and then opens the exact result. "
+        "That result is not noised, so no epsilon is true of it, and none is claimed. Say so with a reason, or use "
+        "federated learning under differential privacy."
+    ),
+    "loss-under-sharing": (
+        "Under secret sharing this version trains linear regression (mse_loss) and logistic regression "
+        "(binary_cross_entropy_with_logits, two classes). Choose the one that fits the label, or another method."
+    ),
+    "model-under-sharing": (
+        "Under secret sharing this version trains a linear model: one weight for each feature, and one intercept. The "
+        "study's model has another number of parameters. Use a factory that returns torch.nn.Linear(inputs, 1), or "
+        "another method for larger models."
+    ),
+    "not-for-this-method": (
+        "The key belongs to another method of learning and would not be read here. A setting that does nothing is "
+        "refused, since somebody may rely on it. Remove it; the message says what this method has."
+    ),
+    "parties-and-protocol": (
+        "The protocol needs another number of sites: replicated sharing has exactly three parties, additive sharing and "
+        "vertical learning at least two. Change the protocol or the sites."
+    ),
+    "rows-cannot-be-left-out": (
+        "Sites hold columns of the same rows. If one of them left rows out by itself, the others would join wrong rows. "
+        "Let the contract declare what stands in for a missing value."
+    ),
+    "rows-not-named": (
+        "Sites hold columns of the same rows, and the contract names no column that says which row is whose. Without it "
+        "rows could only be joined by position, which goes wrong in silence. Name the column in data.person."
+    ),
+    "section-of-another-method": (
+        "The study has a section that its method of learning does not read, so it would promise something that nothing "
+        "does. Remove the section, or choose the method that it belongs to."
+    ),
+    "site-without-columns": (
+        "Sites hold columns of the same rows, and this site holds none to learn from; the label alone is no feature. Give "
+        "it a column, or leave the site out of the study."
+    ),
+    "steps-under-sharing": (
+        "Regressions under secret sharing are computed by plain gradient steps. Another optimiser or a momentum would need "
+        "more shared state than this version keeps. Use sgd without momentum."
+    ),
 }
