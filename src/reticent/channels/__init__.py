@@ -1,6 +1,7 @@
 """Channels between computing parties."""
 
 from reticent.channels.local import threads
+from reticent.channels.meeting import connect
 from reticent.channels.port import Channel
 
-__all__ = ["Channel", "threads"]
+__all__ = ["Channel", "connect", "threads"]
