@@ -15,7 +15,7 @@ from reticent.channels.certificates import session_of
 from reticent.errors import IdentityError, UsageError
 from reticent.messages import decode, encode, record
 
-__all__ = ["HELLO_BYTES", "Hello", "check_hello", "meeting_of"]
+__all__ = ["HELLO_BYTES", "Hello", "check_hello", "check_meeting_name", "meeting_of"]
 
 HELLO_BYTES = 1 << 16
 NONCE_BYTES = 32
@@ -88,3 +88,17 @@ def meeting_of(own: Hello, nonces: Mapping[int, bytes]) -> bytes:
     facts = encode(Hello(own.session, 0, 0, own.names, own.facts, b""))
     drawn = b"".join(nonces[party] for party in range(len(own.names)))
     return hashlib.sha256(b"reticent channel meeting 1\0" + hashlib.sha256(facts).digest() + drawn).digest()
+
+
+def check_meeting_name(told: bytes, own: bytes, name: str) -> None:
+    """Return if party `name` is in the same meeting.
+
+    Raises:
+      IdentityError: If it met other processes.
+    """
+    if told != own:
+        raise IdentityError(
+            "different-meeting",
+            f"party {name!r} is connected with other processes than this one",
+            hint="a party was started twice, or its key is used elsewhere: stop all processes, start each once",
+        )

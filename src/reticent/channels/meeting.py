@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from reticent.channels.certificates import client_context, server_context, signed_by
 from reticent.channels.frames import Kind, abort_body, malformed, read_abort
-from reticent.channels.hello import NONCE_BYTES, Hello, check_hello, meeting_of
+from reticent.channels.hello import NONCE_BYTES, Hello, check_hello, check_meeting_name, meeting_of
 from reticent.channels.link import Link
 from reticent.channels.local import check_meeting
 from reticent.channels.port import Channel, Failure
@@ -282,12 +282,7 @@ class _Meeting:
                 told = _next(link, Kind.CONFIRM, self._names)
             except (OSError, EOFError) as error:
                 raise Failure(link.peer, "was lost while the parties met").error(self._names) from error
-            if bytes(told) != meeting:
-                raise IdentityError(
-                    "different-meeting",
-                    f"party {self._names[link.peer]!r} is connected with other processes than this one",
-                    hint="a party was started twice, or its key is used elsewhere: stop all processes, start each once",
-                )
+            check_meeting_name(bytes(told), meeting, self._names[link.peer])
 
 
 def _own_number(me: str, key: SigningKey, parties: Mapping[str, bytes]) -> int:
