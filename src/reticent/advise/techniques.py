@@ -113,9 +113,9 @@ _EPSILON = "whatever others see of one {unit} is bounded by epsilon and delta, n
 _NOISE_AT_EACH = "each party adds its noise before anything leaves it, so the coordinator is bounded by epsilon, too"
 _SHARES = "computing parties hold shares that are uniform by themselves, and open the result alone"
 _NOBODY_ELSE = Cover("place", "nobody else takes part", tasks=(*_TRAIN, *_STATS), data=("one-party",))
-_LABELS_NOISED = (
-    "labels enter only through the gradients of the outputs, and each is clipped and noised once in a pass, by epsilon "
-    "and delta"
+_BOUNDARY = (
+    "what crosses the cut for a record, and what a record does to weights that others meet, is clipped and noised, once "
+    "in a pass: what the record says is bounded by epsilon and delta, not that it is there"
 )
 
 COVERS: Mapping[Technique, Mapping[Concern, tuple[Cover, ...]]] = {
@@ -155,13 +155,15 @@ COVERS: Mapping[Technique, Mapping[Concern, tuple[Cover, ...]]] = {
             Cover("noise", _EPSILON, Technique.federated, _TRAIN, _MANY),
             Cover("noise", _EPSILON, Technique.masks, _STATS, _MANY),
             Cover("noise", _EPSILON, None, _STATS, _MANY),
+            Cover("noise", _BOUNDARY, Technique.cut, _TRAIN),
+            Cover("noise", _BOUNDARY, Technique.vertical, _TRAIN),
         ),
         Concern.labels: (
             Cover("noise", _EPSILON, Technique.federated, _TRAIN, _MANY),
             Cover("noise", _EPSILON, Technique.masks, _STATS, _MANY),
             Cover("noise", _EPSILON, None, _STATS, _MANY),
-            Cover("noise", _LABELS_NOISED, Technique.cut, _TRAIN),
-            Cover("noise", _LABELS_NOISED, Technique.vertical, _TRAIN),
+            Cover("noise", _BOUNDARY, Technique.cut, _TRAIN),
+            Cover("noise", _BOUNDARY, Technique.vertical, _TRAIN),
         ),
     },
     Technique.masks: {

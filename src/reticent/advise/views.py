@@ -170,6 +170,9 @@ def limits(offer: Offer, needs: Needs) -> tuple[str, ...]:
 
 def _limits(offer: Offer, needs: Needs) -> Iterator[str]:
     for technique in offer.techniques:
+        if technique in (T.cut, T.vertical) and T.privacy in offer.techniques:
+            yield "who the persons are that the rows belong to, and how many rows there are: all parties know"
+            continue
         if technique is T.federated and len(offer.techniques) > 1:
             yield _LIMITS[technique][1]
             continue

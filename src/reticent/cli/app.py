@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from reticent.cli.advice import advise
 from reticent.cli.output import Format, report_error, say
 from reticent.errors import ReticentError
 
@@ -144,6 +145,9 @@ def export(folder: RunPath, target: Annotated[Path, typer.Argument(help="New fol
     from reticent.cli import results
 
     results.export(folder, target)
+
+
+app.command()(advise)
 
 
 @app.command("help")
