@@ -108,6 +108,26 @@ def _by_columns(**dotted: Any) -> Case:
     return _computed(**(columns | dotted))
 
 
+def _cut(**dotted: Any) -> Case:
+    """A U-shape with noise at the cut, with the given changes."""
+    shared = {
+        "secure_aggregation": None,
+        "split": {"cut": "0", "head": "2"},
+        "learning": {"method": "split", "rounds": 2, "batch_size": 8, "learning_rate": 0.1},
+        "privacy": {
+            "guarantee": "differential-privacy",
+            "unit": "record",
+            "relation": "replace_one",
+            "target": {"epsilon": 1.0, "delta": 1e-6},
+            "max_grad_norm": 1.0,
+            "max_activation_norm": 1.0,
+            "max_gradient_norm": 1.0,
+        },
+        "release__metrics": "none",
+    }
+    return _with(**(shared | dotted))
+
+
 def _large_model(tmp_path: Path) -> object:
     path = tmp_path / "study.toml"
     _computed()(tmp_path)
@@ -134,10 +154,12 @@ CASES: dict[str, Case] = {
             "sampling_probability": 0.1,
         }
     ),
+    "figures-across-the-cut": _cut(release__metrics={"every": 0, "epsilon": 0.1}),
     "invalid-override": _set("study.name.first", "x"),
     "invalid-value": _with(learning__momentum=1.5),
     "keys-without-guarantee": _with(privacy__guarantee="none", privacy__reason="public"),
     "layers-mix-examples": _model(mixing_layers=("body.1 (BatchNorm1d)",)),
+    "labels-travel": _cut(split={"cut": "0"}),
     "loss-under-sharing": _computed(model__loss="cross_entropy"),
     "loss-and-label": _with(model__loss="mse_loss"),
     "metrics-epsilon": _with(release__metrics={"every": 0}),
@@ -153,6 +175,8 @@ CASES: dict[str, Case] = {
     "not-for-this-method": _computed(learning__local_steps=3),
     "nothing-to-evaluate": _with(data__test_fraction=0.0),
     "parties-and-protocol": _computed(secure_computation__protocol="replicated"),
+    "person-with-many-rows": _cut(privacy__unit="person", data__person="number"),
+    "presence-is-seen": _cut(privacy__relation="add_or_remove_one"),
     "person-not-declared": _with(data__person=None),
     "reason-missing": _with(privacy={"guarantee": "none"}, learning__batch_size=8),
     "regression-metrics": _with(
@@ -166,6 +190,15 @@ CASES: dict[str, Case] = {
     "rows-cannot-be-left-out": _by_columns(data__incomplete_rows="leave-out"),
     "rows-not-declared": _names_alone,
     "rows-not-named": _by_columns(data__person="row"),
+    "same-people-everywhere": _cut(
+        learning__method="vertical",
+        split={"width": 4, "top": "m:f"},
+        data__person="number",
+        sites={
+            "north": {"rows": 9, "columns": ["age", "height"]},
+            "south": {"rows": 9, "columns": ["smoker", "outcome"]},
+        },
+    ),
     "scaling-from-data": _with(data__standardise="per-site"),
     "section-of-another-method": _with(secure_computation={"protocol": "additive", "holds": "rows"}),
     "shared-population": _with(sites__north__population="town", sites__south__population="town"),

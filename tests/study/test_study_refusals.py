@@ -21,6 +21,12 @@ _SPEC.loader.exec_module(_MODULE)
 CASES: dict[str, Any] = _MODULE.CASES
 
 POLICY = {
+    "figures-across-the-cut",
+    "labels-travel",
+    "person-with-many-rows",
+    "presence-is-seen",
+    "same-people-everywhere",
+    "epsilon-under-sharing",
     "layers-mix-examples",
     "metrics-epsilon-too-large",
     "person-not-declared",

@@ -49,13 +49,15 @@ class Guarantee:
     def sentence(self) -> str:
         """Return the promise in words, for the report and the terminal. Epsilon is rounded up."""
         took_part = {
-            "record": "one particular record was used",
-            "person": "one particular person took part",
-            "site": "one particular site took part",
+            "record": "whether one particular record was used",
+            "person": "whether one particular person took part",
+            "site": "whether one particular site took part",
         }[self.unit]
+        if self.relation == "replace_one":  # presence may be public: what is hidden is which of two the unit is
+            took_part = f"which of two versions of one particular {self.unit}'s data was used"
         guess = math.ceil(self.best_guess() * 1000) / 10
         return (
-            f"Someone who was 50 % sure whether {took_part} can become at most {guess:g} % sure; this holds against "
+            f"Someone who was 50 % sure {took_part} can become at most {guess:g} % sure; this holds against "
             f"{self.holds_against}, except with probability about {self.delta:g} "
             f"(epsilon {math.ceil(self.epsilon * 100) / 100:.2f}, delta {self.delta:g}, unit {self.unit}, "
             f"neighbours: {self.relation.replace('_', ' ')})."

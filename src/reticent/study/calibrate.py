@@ -17,7 +17,7 @@ from reticent import dp
 from reticent.errors import InternalError, UsageError
 from reticent.study.sections import Study
 
-__all__ = ["Calibration", "Sampling", "calibrate", "evaluations_of", "sampling_of"]
+__all__ = ["Calibration", "Sampling", "calibrate", "evaluations_of", "sampling_of", "shown"]
 
 _DIGITS = 1e4
 """Noise multipliers are rounded up to 1e-4, so that a plan has the same hash on every machine."""
@@ -103,8 +103,8 @@ def calibrate(study: Study) -> Calibration:
     return Calibration(
         noise={s: noise[s.probability, s.steps] for s in samplings},
         metrics_noise=metrics_noise,
-        site_epsilon={s: _shown(alone[s.probability, s.steps], target.epsilon) for s in samplings},
-        epsilon=_shown(joint, target.epsilon),
+        site_epsilon={s: shown(alone[s.probability, s.steps], target.epsilon) for s in samplings},
+        epsilon=shown(joint, target.epsilon),
     )
 
 
@@ -188,6 +188,6 @@ def _up(multiplier: float) -> float:
     return math.ceil(multiplier * _DIGITS) / _DIGITS
 
 
-def _shown(epsilon: float, target: float) -> float:
+def shown(epsilon: float, target: float) -> float:
     """Round a certified epsilon up, not beyond the target that it was certified against."""
     return min(math.ceil(epsilon * _EPSILON_DIGITS) / _EPSILON_DIGITS, target)

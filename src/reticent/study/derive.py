@@ -41,7 +41,9 @@ def derive(study: Study, facts: ModelFacts) -> Plan:
     check_model(study, facts)
     method = study.learning.method
     words = {"split": splitting, "vertical": splitting, "secure-computation": computing}.get(method, limits)
-    calibration = calibrate(study) if study.privacy.claimed else None
+    calibration = calibrate(study) if study.privacy.claimed and study.federated else None
+    split = splitting.split_plan(study, facts) if study.split is not None else None
+    epsilons, together = splitting.epsilons(study, split) if split and split.boundary else ({}, None)
     aggregation = _aggregation(study, facts)
     return Plan(
         study=study.study.name,
@@ -54,12 +56,12 @@ def derive(study: Study, facts: ModelFacts) -> Plan:
         why_no_promise=study.privacy.reason or "",
         aggregation=aggregation,
         computation=computing.computation(study) if method == "secure-computation" else None,
-        split=splitting.split_plan(study, facts) if method in ("split", "vertical") else None,
+        split=split,
         metrics=MetricsPlan(
             evaluations=evaluations_of(study), noise_multiplier=calibration.metrics_noise if calibration else None
         ),
-        sites=tuple(_site(study, name, calibration) for name in sorted(study.sites)),
-        guarantee=_guarantee(study, calibration),
+        sites=tuple(_site(study, name, calibration, epsilons.get(name)) for name in sorted(study.sites)),
+        guarantee=_guarantee(study, calibration.epsilon if calibration else together),
         public_data=study.data.public,
         round_deadline=study.run.deadline,
         who_sees=words.who_sees(study),
@@ -127,7 +129,7 @@ def _aggregation(study: Study, facts: ModelFacts) -> AggregationPlan:
     )
 
 
-def _site(study: Study, name: str, calibration: Calibration | None) -> SitePlan:
+def _site(study: Study, name: str, calibration: Calibration | None, epsilon: float | None) -> SitePlan:
     section, learning = study.sites[name], study.learning
     sampling = sampling_of(study, name) if calibration else None
     return SitePlan(
@@ -141,7 +143,7 @@ def _site(study: Study, name: str, calibration: Calibration | None) -> SitePlan:
         sampling_probability=sampling.probability if sampling else None,
         expected_batch_size=sampling.expected_batch_size if sampling else None,
         noise_multiplier=calibration.noise[sampling] if calibration and sampling else None,
-        epsilon=calibration.site_epsilon[sampling] if calibration and sampling else None,
+        epsilon=calibration.site_epsilon[sampling] if calibration and sampling else epsilon,
     )
 
 
@@ -158,12 +160,12 @@ def _cost(study: Study, facts: ModelFacts, aggregation: AggregationPlan) -> Cost
     )
 
 
-def _guarantee(study: Study, calibration: Calibration | None) -> dp.Guarantee | None:
+def _guarantee(study: Study, epsilon: float | None) -> dp.Guarantee | None:
     privacy = study.privacy
-    if calibration is None or privacy.target is None or privacy.unit is None or privacy.relation is None:
+    if epsilon is None or privacy.target is None or privacy.unit is None or privacy.relation is None:
         return None
     return dp.Guarantee(
-        epsilon=calibration.epsilon,
+        epsilon=epsilon,
         delta=privacy.target.delta,
         unit=privacy.unit,
         relation=privacy.relation,

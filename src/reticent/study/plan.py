@@ -152,17 +152,28 @@ class ComputationPlan(_Value):
 
 
 class BoundaryPlan(_Value):
-    """Noise where the model is cut: each row's values and each returned gradient are clipped and noised.
+    """Noise where a site's part of the model ends: everything that one row moves is clipped and noised.
 
     Attributes:
-      activation_norm: Largest L2 norm of what a site sends for one row.
-      gradient_norm: Largest L2 norm of what comes back for one row.
-      noise_multiplier: Standard deviation over the norm, the same on both ways.
+      activation_norm: Largest L2 norm of what the site sends for one row.
+      activation_noise: Noise multiplier of it: standard deviation over the norm.
+      update_norm: Largest L2 norm of one row's gradient of the site's part.
+      update_noise: Noise multiplier of the sum by which that part learns.
+      output_norm: Where the labels are: largest L2 norm of one row's gradient at the model's outputs; 0 elsewhere.
+      output_noise: Noise multiplier of it; 0 elsewhere.
     """
 
     activation_norm: float
-    gradient_norm: float
-    noise_multiplier: float
+    activation_noise: float
+    update_norm: float
+    update_noise: float
+    output_norm: float
+    output_noise: float
+
+    def one_pass(self) -> Event:
+        """Return what one pass over the site's rows releases about one row, under relation `replace_one`."""
+        noise = (self.activation_noise, self.update_noise, *((self.output_noise,) if self.output_noise else ()))
+        return Composed(tuple(Gaussian(multiplier) for multiplier in noise))
 
 
 class SplitPlan(_Value):
@@ -174,6 +185,7 @@ class SplitPlan(_Value):
       width: Vertical: values that each site's part gives for one row.
       top: Vertical: `module:function` of the part after the sites' parts.
       columns, label_site: As in `ComputationPlan`; empty where sites hold rows.
+      boundary: The noise of each site; empty where no epsilon is claimed.
     """
 
     shape: Literal["vanilla", "u-shape", "vertical"]
@@ -184,7 +196,7 @@ class SplitPlan(_Value):
     top_optimizer: OptimizerPlan
     columns: dict[str, tuple[str, ...]]
     label_site: str | None
-    boundary: BoundaryPlan | None
+    boundary: dict[str, BoundaryPlan]
 
 
 class MetricsPlan(_Value):
@@ -266,6 +278,16 @@ class Plan(_Value):
     cost: Cost
 
     @property
+    def federated(self) -> bool:
+        """Whether this is federated learning, the only method in which updates are summed."""
+        return self.split is None and self.computation is None
+
+    def columns(self, site: str) -> tuple[str, ...]:
+        """Return the columns of `site`, where sites hold columns of the same rows; else none."""
+        part = self.split or self.computation
+        return part.columns.get(site, ()) if part else ()
+
+    @property
     def hash(self) -> str:
         """SHA-256 of the canonical text of the plan, in hexadecimal."""
         return hashlib.sha256(self.canonical().encode()).hexdigest()
@@ -287,7 +309,9 @@ class Plan(_Value):
         return next(site for site in self.sites if site.name == name)
 
     def execution(self, site: str) -> Event | None:
-        """Return what one execution of local training at `site` releases; None where no epsilon is claimed."""
+        """Return what one execution of local training, or one pass, releases; None where no epsilon is claimed."""
+        if self.split is not None:
+            return self.split.boundary[site].one_pass() if site in self.split.boundary else None
         part = self.site(site)
         if part.noise_multiplier is None or part.sampling_probability is None or part.local_steps is None:
             return None

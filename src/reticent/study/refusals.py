@@ -31,8 +31,8 @@ def check_study(study: Study, *, where: str = "study") -> None:
       PolicyRefused: If the promise could not hold.
     """
     check_sections(study, f"{where}: ")
-    own = (_learning, _promise_can_hold, _batches, _aggregation) if study.federated else checks_of(study)
-    for check in (_sites, check_columns, _promise_is_whole, *own, _metrics, _loss):
+    own = (_learning, _batches, _aggregation) if study.federated else checks_of(study)
+    for check in (_sites, check_columns, _promise_is_whole, *own, _promise_can_hold, _metrics, _loss):
         check(study, f"{where}: ")
 
 
@@ -184,6 +184,8 @@ def _promise_is_whole(study: Study, at: str) -> None:
     for key in ("unit", "relation", "target", "max_grad_norm"):
         if getattr(privacy, key) is None:
             raise UsageError("missing-key", f"{at}privacy.{key} is missing", hint=_ADD[key])
+    if not study.federated:
+        return
     _one_of(
         f"{at}privacy",
         expected_batch_size=privacy.expected_batch_size,

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from typing import Literal
 
+from reticent import dp
+from reticent.errors import InternalError
+from reticent.study.calibrate import shown
 from reticent.study.computing import columns_of
 from reticent.study.plan import BoundaryPlan, ModelFacts, OptimizerPlan, SplitPlan, Visibility
 from reticent.study.sections import SplitSection, Study
 
-__all__ = ["assumptions", "labels_stay", "not_covered", "shape_of", "split_plan", "who_sees"]
+__all__ = ["assumptions", "epsilons", "labels_stay", "not_covered", "shape_of", "split_plan", "who_sees"]
 
 
-def shape_of(study: Study) -> str:
+def shape_of(study: Study) -> Literal["vanilla", "u-shape", "vertical"]:
     """Return `vanilla` (labels go to the coordinator), `u-shape` (they stay) or `vertical` (sites hold columns)."""
     if study.learning.method == "vertical":
         return "vertical"
@@ -23,18 +28,11 @@ def labels_stay(study: Study) -> bool:
     return shape_of(study) != "vanilla"
 
 
-def split_plan(study: Study, facts: ModelFacts, noise_multiplier: float | None = None) -> SplitPlan:
-    """Return where the model is cut, and who holds which part."""
-    section, learning, privacy = _section(study), study.learning, study.privacy
-    boundary = None
-    if noise_multiplier is not None and privacy.max_activation_norm and privacy.max_gradient_norm:
-        boundary = BoundaryPlan(
-            activation_norm=privacy.max_activation_norm,
-            gradient_norm=privacy.max_gradient_norm,
-            noise_multiplier=noise_multiplier,
-        )
+def split_plan(study: Study, facts: ModelFacts) -> SplitPlan:
+    """Return where the model is cut, who holds which part, and the noise at each site."""
+    section, learning = _section(study), study.learning
     return SplitPlan(
-        shape=shape_of(study),  # type: ignore[arg-type]  # one of the three words
+        shape=shape_of(study),
         cut=section.cut or "",
         head=section.head or "",
         width=section.width or (facts.split.cut_width if facts.split else 0),
@@ -47,8 +45,68 @@ def split_plan(study: Study, facts: ModelFacts, noise_multiplier: float | None =
         ),
         columns=columns_of(study),
         label_site=study.label_site if study.by_columns else None,
-        boundary=boundary,
+        boundary=boundary(study),
     )
+
+
+def boundary(study: Study) -> dict[str, BoundaryPlan]:
+    """Return the noise of each site, so that a person at as many sites as declared stays within the target.
+
+    Everything is an unsampled Gaussian: the vectors of the rows (whoever receives one knows whose it is), the sums by
+    which a site's part learns, and where the labels are the gradients at the outputs. Such releases compose into one,
+    whose 1 / multiplier^2 is the sum of theirs (Dong, Roth, Su 2022, corollary 3.3); so the budget is a sum of shares.
+    """
+    from reticent.split.boundary_accounting import boundary_noise_multiplier
+
+    privacy, target = study.privacy, study.privacy.target
+    activation, update, output = privacy.max_activation_norm, privacy.max_grad_norm, privacy.max_gradient_norm
+    if target is None or activation is None or update is None or output is None:
+        return {}
+    passes = study.learning.rounds + privacy.spare_executions
+    once = boundary_noise_multiplier(epsilon=target.epsilon, delta=target.delta, passes=passes, trains=False).vectors
+    once *= math.sqrt(privacy.sites_per_person)
+    found = {}
+    for name in sorted(study.sites):
+        labels = not study.by_columns or name == study.label_site
+        shares = _SHARES if labels else {key: _SHARES[key] / (1 - _SHARES["outputs"]) for key in _SHARES}
+        found[name] = BoundaryPlan(
+            activation_norm=activation,
+            activation_noise=_up(once / math.sqrt(shares["activations"])),
+            update_norm=update,
+            update_noise=_up(once / math.sqrt(shares["updates"])),
+            output_norm=output if labels else 0.0,
+            output_noise=_up(once / math.sqrt(shares["outputs"])) if labels else 0.0,
+        )
+    return found
+
+
+def epsilons(study: Study, split: SplitPlan) -> tuple[dict[str, float], float]:
+    """Return the certified epsilon of each site, and of one person at `sites_per_person` sites, whichever they are."""
+    target, passes = study.privacy.target, study.learning.rounds + study.privacy.spare_executions
+    assert target is not None  # noqa: S101 - asked only where an epsilon is claimed
+    events = {name: dp.Repeated(noise.one_pass(), passes) for name, noise in split.boundary.items()}
+
+    def certified(*parts: dp.Event) -> float:
+        return dp.epsilon(parts, delta=target.delta, relation="replace_one")
+
+    alone = {name: certified(event) for name, event in events.items()}
+    loudest = sorted(events, key=lambda name: alone[name])[-study.privacy.sites_per_person :]
+    together = certified(*(events[name] for name in loudest))
+    if together > target.epsilon:
+        raise InternalError(
+            "noise-not-found",
+            f"the noise of {', '.join(loudest)} still gives epsilon {together:g}, above {target.epsilon:g}",
+            hint="please report this with the study file",
+        )
+    return {name: shown(value, target.epsilon) for name, value in alone.items()}, shown(together, target.epsilon)
+
+
+_SHARES = {"activations": 0.375, "updates": 0.25, "outputs": 0.375}
+"""Parts of the budget; a sum over a batch bears more noise than the vector of a single row."""
+
+
+def _up(multiplier: float) -> float:
+    return math.ceil(multiplier * 1e4) / 1e4
 
 
 def who_sees(study: Study) -> tuple[Visibility, ...]:

@@ -176,6 +176,56 @@ def _split(study: Study, at: str) -> None:
             f"{at}learning.method is 'vertical', and the study has {len(study.sites)} site",
             hint="columns are divided between two sites or more",
         )
+    if study.privacy.claimed:
+        _promise_at_the_cut(study, at)
+
+
+def _promise_at_the_cut(study: Study, at: str) -> None:
+    """Refuse an epsilon that noise where the model is cut cannot give."""
+    privacy = study.privacy
+    if study.learning.method == "split" and (study.split is None or study.split.head is None):
+        raise PolicyRefused(
+            "labels-travel",
+            f"{at}an epsilon is claimed, and without split.head the labels go to the coordinator as they are",
+            hint='let labels stay: head = "NAME OF THE MODULE after which the model comes back to the site"',
+        )
+    if privacy.relation != "replace_one":
+        raise PolicyRefused(
+            "presence-is-seen",
+            f"{at}privacy.relation is {privacy.relation!r}: a message for every row tells who is there",
+            hint='use relation = "replace_one"; where membership is secret, use federated learning',
+        )
+    if privacy.unit == "person" and study.data.person != "row" and not study.by_columns:
+        raise PolicyRefused(
+            "person-with-many-rows",
+            f"{at}privacy.unit is 'person', and a person of {study.data.person!r} may have any number of rows",
+            hint='use unit = "record", or one row for each person: person = "row"',
+        )
+    for key in ("max_activation_norm", "max_gradient_norm"):
+        if getattr(privacy, key) is None:
+            raise UsageError(
+                "missing-key", f"{at}privacy.{key} is missing", hint="say how large one row may be at the cut: 1.0"
+            )
+    for key in ("sampling_probability", "expected_batch_size"):
+        if getattr(privacy, key) is not None:
+            raise UsageError(
+                "not-for-this-method",
+                f"{at}privacy.{key} is {getattr(privacy, key):g} with method {study.learning.method!r}",
+                hint="remove it: every row is sent in every pass, and batches amplify nothing",
+            )
+    if study.by_columns and privacy.sites_per_person != len(study.sites):
+        raise PolicyRefused(
+            "same-people-everywhere",
+            f"{at}privacy.sites_per_person is {privacy.sites_per_person}, and all {len(study.sites)} sites hold the same "
+            "people",
+            hint=f"set sites_per_person = {len(study.sites)}: what all sites release about one person is composed",
+        )
+    if study.release.metrics is not None:
+        raise PolicyRefused(
+            "figures-across-the-cut",
+            f"{at}release.metrics asks for figures, and an evaluation sends test rows across the cut",
+            hint='set metrics = "none" where an epsilon is claimed; test the joined model on records that may be used',
+        )
 
 
 _SPLIT = {

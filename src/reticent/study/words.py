@@ -6,9 +6,9 @@ import math
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
-from reticent.study.plan import Plan
+from reticent.study.plan import Plan, SitePlan
 
-__all__ = ["in_words", "size", "topics"]
+__all__ = ["in_words", "method", "size", "topics"]
 
 Lines = tuple[str, ...]
 
@@ -43,6 +43,21 @@ def topics(plan: Plan, *, left: Mapping[str, float] | None = None) -> dict[str, 
     }
 
 
+def method(plan: Plan) -> str:
+    """Return the method of learning in a few words, as a plan and a report name it."""
+    split, computation = plan.split, plan.computation
+    if split is not None:
+        return {
+            "vanilla": f"split learning, cut after {split.cut!r}; labels go to the coordinator",
+            "u-shape": f"split learning, cut after {split.cut!r} and {split.head!r}; labels stay",
+            "vertical": f"vertical split learning, {split.width} values of each site for one row; labels stay",
+        }[split.shape]
+    if computation is not None:
+        dealer = f", triples from the {computation.dealer}" if computation.dealer else ""
+        return f"secure computation on {computation.protocol} shares of {computation.holds}{dealer}"
+    return {"fedavg": "FedAvg", "fedprox": f"FedProx (mu {plan.training.mu:g})"}[plan.training.method]
+
+
 def size(count: float) -> str:
     """Return a number of bytes with a unit that fits it.
 
@@ -57,10 +72,8 @@ def size(count: float) -> str:
 def _summary(plan: Plan) -> Iterator[str]:
     training = plan.training
     yield f"purpose: {plan.purpose}; contact: {plan.contact}"
-    mu = f" (mu {training.mu:g})" if training.method == "fedprox" else ""
-    chosen = training.clients_per_round
     yield (
-        f"{training.method}{mu}, {training.rounds} rounds, {chosen} of {len(plan.sites)} sites in each, "
+        f"{method(plan)}, {training.rounds} rounds, {training.clients_per_round} of {len(plan.sites)} sites in each, "
         f"{training.optimizer.name} with learning rate {training.optimizer.learning_rate:g}"
     )
     yield f"model {plan.model.factory}, {plan.model.parameters} parameters, loss {training.loss}"
@@ -74,8 +87,11 @@ def _promise(plan: Plan) -> str:
 
 def _sites(plan: Plan, left: Mapping[str, float]) -> Iterator[str]:
     for site in plan.sites:
+        if columns := plan.columns(site.name):
+            yield f"{site.name} holds {', '.join(columns)}"
         if site.epsilon is None or plan.guarantee is None:
-            yield f"{site.name}: {site.rows} rows declared, weight {site.weight:.1%}"
+            weight = f", weight {site.weight:.1%}" if plan.federated else ""
+            yield f"{site.name}: {site.rows} rows declared{weight}"
             continue
         after = ""
         if site.name in left:
@@ -84,12 +100,24 @@ def _sites(plan: Plan, left: Mapping[str, float]) -> Iterator[str]:
             f"{site.name}: epsilon {_up(site.epsilon)} at delta {plan.guarantee.delta:g}, charged to "
             f"{site.population!r} (dataset {site.dataset}){after}"
         )
-        yield (
-            f"  {site.rows} {plan.guarantee.unit}s declared, weight {site.weight:.1%}; {site.local_steps} steps a "
-            f"round, sampling probability {site.sampling_probability:.4g}, noise multiplier {site.noise_multiplier:g}"
-        )
+        yield f"  {_noise(plan, site)}"
     if plan.guarantee is not None:
         yield "The charge is for the plan as a whole: stopping early gives nothing back. Charges of plans add up."
+
+
+def _noise(plan: Plan, site: SitePlan) -> str:
+    if plan.split is not None:
+        noise = plan.split.boundary[site.name]
+        labels = f", gradients at the outputs {noise.output_noise:g}" if noise.output_noise else ""
+        return (
+            f"noise multipliers: activations {noise.activation_noise:g}, updates {noise.update_noise:g}{labels}; one pass "
+            "a round, every row once"
+        )
+    unit = plan.guarantee.unit if plan.guarantee else "row"
+    return (
+        f"{site.rows} {unit}s declared, weight {site.weight:.1%}; {site.local_steps} steps a "
+        f"round, sampling probability {site.sampling_probability:.4g}, noise multiplier {site.noise_multiplier:g}"
+    )
 
 
 def _who_sees(plan: Plan) -> Iterator[str]:
@@ -101,7 +129,7 @@ def _who_sees(plan: Plan) -> Iterator[str]:
 def _releases(plan: Plan) -> Iterator[str]:
     spare = plan.privacy.spare_executions if plan.privacy else 0
     paid = f" (and up to {spare} repetition{'s' if spare > 1 else ''}, paid for in advance)" if spare else ""
-    yield f"an update in each of {plan.training.rounds} rounds{paid}"
+    yield _message(plan) + paid
     evaluations = plan.metrics.evaluations
     if not evaluations:
         yield "no figures"
@@ -109,6 +137,17 @@ def _releases(plan: Plan) -> Iterator[str]:
     noise = plan.metrics.noise_multiplier
     how = f"with noise multiplier {noise:g}" if noise is not None else "exactly"
     yield f"confusion counts {how}, after {_rounds(evaluations)}{paid}"
+
+
+def _message(plan: Plan) -> str:
+    rounds = plan.training.rounds
+    if plan.computation is not None:
+        return "shares, which say nothing by themselves; after the last round the opened model, exactly"
+    if plan.split is not None:
+        noised = "noised " if plan.split.boundary else "exact "
+        labels = "and the labels" if plan.split.shape == "vanilla" else f"and {noised}gradients where the labels are"
+        return f"the {noised}activation of every training row {labels}, in each of {rounds} passes"
+    return f"an update in each of {rounds} rounds"
 
 
 def _rounds(rounds: Sequence[int]) -> str:
@@ -119,11 +158,15 @@ def _rounds(rounds: Sequence[int]) -> str:
 
 def _traffic(plan: Plan) -> str:
     cost, aggregation = plan.cost, plan.aggregation
+    if plan.computation is not None:
+        return f"{size(cost.upload_per_round)} from a site in a round to all others; {size(cost.total_per_site)} in all"
     how = (
         f"masked, {aggregation.ring_bits} bits a value; at least {aggregation.threshold} sites in a sum"
         if aggregation.protocol == "secagg"
         else "not masked"
     )
+    if plan.split is not None:
+        how = "four bytes a value, at declared sizes"
     return (
         f"{size(cost.download_per_round)} down and {size(cost.upload_per_round)} up for a site in a round ({how}); "
         f"{size(cost.total_per_site)} for a site in all"

@@ -221,4 +221,24 @@ EXPLANATIONS: dict[str, str] = {
         "Regressions under secret sharing are computed by plain gradient steps. Another optimiser or a momentum would need "
         "more shared state than this version keeps. Use sgd without momentum."
     ),
+    "figures-across-the-cut": (
+        "To test a split model, test rows must cross the cut as training rows do, and the counts leave the site of the "
+        "labels. This version pays for neither. Claim no figures here, and test the joined model on public records."
+    ),
+    "labels-travel": (
+        "In split learning without a head at the site, the coordinator computes the loss and so receives every label. No "
+        "noise elsewhere makes an epsilon true of a record whose label is sent openly. Keep the head at the site."
+    ),
+    "person-with-many-rows": (
+        "The noise where a model is cut protects one row in each pass. A person with m rows sends m of them, so the noise "
+        "would have to grow with m, which nobody declared. Use unit record, or one row for each person."
+    ),
+    "presence-is-seen": (
+        "In split learning every row is sent in every pass, so whoever receives it knows which rows exist. Noise can hide "
+        "what a row says, and that is replace_one; it cannot hide that the row is there."
+    ),
+    "same-people-everywhere": (
+        "Where sites hold columns of the same people, every site releases something about each of them, and it adds up. "
+        "The study must say so: sites_per_person is the number of sites. The noise then covers all of them together."
+    ),
 }
