@@ -34,7 +34,11 @@ class PlainMatrix:
         self._backend = backend
         ordered = sorted(diagonals.terms)
         self._groups = [
-            (giant, [baby for _, baby in pairs], [backend.encode(diagonals.coefficients(*p), level=level) for p in pairs])
+            (
+                giant,
+                [baby for _, baby in pairs],
+                [backend.encode(diagonals.coefficients(*p), level=level) for p in pairs],
+            )
             for giant, pairs in ((giant, list(found)) for giant, found in groupby(ordered, key=lambda term: term[0]))
         ]
         self._bias = None
