@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from reticent.advise.needs import CONCERNS, Concern, Needs
+from reticent.advise.needs import Concern, Needs
 from reticent.advise.techniques import COVERS, Technique, arises
 
 __all__ = [
@@ -76,9 +76,10 @@ OFFERS: tuple[Offer, ...] = (
 _NOT_BUILT: Mapping[tuple[Technique, str], str] = {
     (T.sharing, "train"): "training under shares is built for linear and logistic regression; a network needs "
     "millions of secure products and comparisons in each pass",
-    (T.encryption, "train"): "training is not possible under homomorphic encryption as it is built here: every "
-    "multiplication uses up a level, a level costs a larger ring, and one step of training needs several; "
-    "refreshing ciphertexts (bootstrapping) takes minutes for one pass of a small network",
+    (
+        T.encryption,
+        "train",
+    ): "there is no training under encryption here: each product uses up a level, and a step needs several",
     (T.encryption, "statistics"): "a sum under one key shows everything to whoever has the key; secure aggregation "
     "gives the sum without such a key, at a fraction of the bytes",
     (T.encryption, "predict"): "depth is what encryption pays for: without refreshing, only a few layers with square "
@@ -111,10 +112,7 @@ def reasons_against(offer: Offer, needs: Needs) -> tuple[str, ...]:
     """Return every reason why the offer cannot be recommended; none if it can."""
     return (
         *misfits(offer, needs),
-        *(
-            f"it does not guarantee that {CONCERNS[concern].replace(' must not ', ' does not ', 1)}"
-            for concern in uncovered(offer, needs)
-        ),
+        *(f"no guarantee for {concern.value}" for concern in uncovered(offer, needs)),
     )
 
 

@@ -41,10 +41,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """An offer that is not recommended, with every reason."""
+    """An offer that is not recommended, with every reason; `fits` says whether it could do the task at all."""
 
     techniques: tuple[Technique, ...]
     reasons: tuple[str, ...]
+    fits: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def advise(needs: Needs) -> Advice:
     refused: list[Refused] = []
     for offer in considered(needs):
         if reasons := reasons_against(offer, needs):
-            refused.append(Refused(offer.techniques, reasons))
+            refused.append(Refused(offer.techniques, reasons, not any(misfits(offer, needs))))
         else:
             answers.append(
                 Answer(
@@ -95,7 +96,7 @@ def advise(needs: Needs) -> Advice:
 
 def _why(offer: Offer, needs: Needs) -> tuple[str, ...]:
     found = [
-        f"{CONCERNS[concern]}: {cover.words.format(unit=needs.unit)} ({cover.by})"
+        f"{concern.value}: {cover.words.format(unit=needs.unit)} ({cover.by})"
         for concern in needs.concerns
         for technique in offer.techniques
         for cover in COVERS[technique].get(concern, ())
@@ -117,7 +118,8 @@ def _none(needs: Needs) -> str:
             f"Give up one of: {'; '.join(CONCERNS[concern] for concern in needs.concerns)}. {ways}"
         )
     ways = " ".join(_way_out(concern, needs) for concern in stuck)
-    return "None of these guarantees that " + "; nor that ".join(CONCERNS[concern] for concern in stuck) + f". {ways}"
+    open_ones = "; ".join(f"{concern.value} ({CONCERNS[concern]})" for concern in stuck)
+    return f"None of these does that: nothing here has a guarantee for {open_ones}. {ways}"
 
 
 def _way_out(concern: Concern, needs: Needs) -> str:

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from reticent.advise.figures import Figure, Measurements
-from reticent.advise.needs import Needs
-from reticent.advise.rank import Advice, Answer
+from reticent.advise.needs import CONCERNS, Needs
+from reticent.advise.rank import Advice, Answer, Refused
 from reticent.advise.techniques import TECHNIQUES, Technique
 
 __all__ = ["as_data", "cost_of", "figures_table", "in_words", "overhead_of", "technique_table"]
@@ -21,6 +21,8 @@ _DEEP = "; measured with the small network: a deep one costs more at least in pr
 def in_words(advice: Advice, measured: Measurements | None = None, *, width: int = 100) -> str:
     """Return the advice as plain text: the best answers in full, the others by name, and what was left out."""
     blocks: list[tuple[str, list[str]]] = []
+    asked = [f"{concern.value}: {CONCERNS[concern]}" for concern in advice.needs.concerns] or ["nothing"]
+    blocks.append(("To be guaranteed", asked))
     if advice.wish is not None:
         verdict = "fits" if advice.wish.fits else "does not do this"
         instead = [advice.wish.instead] if advice.wish.instead else []
@@ -34,7 +36,7 @@ def in_words(advice: Advice, measured: Measurements | None = None, *, width: int
     if advice.notes:
         blocks.append(("Note", list(advice.notes)))
     blocks.append(
-        ("Not recommended", [f"{' + '.join(left.techniques)}: {'; '.join(left.reasons)}" for left in advice.refused])
+        ("Not recommended", [f"{' + '.join(left.techniques)}: {'; '.join(left.reasons)}" for left in _near(advice)])
     )
     if measured is not None:
         blocks.append((f"Measured here ({measured.machine}; {measured.data}; {measured.seconds:.0f} s in all)", []))
@@ -42,10 +44,16 @@ def in_words(advice: Advice, measured: Measurements | None = None, *, width: int
     return text if measured is None else f"{text}\n{_aligned(_figure_rows(measured))}\n{_missing(measured)}".rstrip()
 
 
+def _near(advice: Advice) -> list[Refused]:
+    """Return what was left out although it is built for this, or else everything: the rest stands in the JSON."""
+    return [left for left in advice.refused if left.fits] or list(advice.refused)
+
+
 def _answer(answer: Answer, needs: Needs, measured: Measurements | None) -> Iterator[str]:
     yield from (f"why: {why}" for why in answer.why)
     for view in answer.who_sees:
-        yield f"{view.party}: sees {view.sees}; does not see {view.does_not_see}"
+        hidden = "" if view.does_not_see == "-" else f"; hidden from it: {view.does_not_see}"
+        yield f"seen by {view.party}: {view.sees}{hidden}"
     yield from (f"not protected: {limit}" for limit in answer.not_protected)
     yield from (f"rank: +{mark.points:g} {mark.words}" for mark in answer.marks)
     cost = cost_of(answer.techniques, needs, measured)

@@ -87,12 +87,12 @@ def _sharing(needs: Needs) -> tuple[View, ...]:
 def _plain(offer: Offer, needs: Needs) -> tuple[View, ...]:
     if needs.task == "predict":
         return (
-            View("whoever has the model", "every record that is sent, and its answer", "nothing: it sees all"),
+            View("whoever has the model", "every record that is sent, and its answer", "-"),
             View("the client", "its answers", "the model"),
         )
     noised = " noised" if T.privacy in offer.techniques else ""
     return (
-        View("the one place", "every record", "nothing: it sees all"),
+        View("the one place", "every record", "-"),
         View("a reader of the result", f"the{noised} model or figures", "records"),
     )
 
@@ -129,10 +129,12 @@ _SINGLE: dict[Technique, tuple[View, ...]] = {
 }
 
 _LIMITS: dict[Technique, tuple[str, ...]] = {
-    T.plain: ("whoever breaks into the one place has everything",),
-    T.local_model: ("the model: the client can read it, copy it, and attack it for the records it was trained on",),
+    T.plain: ("anything from whoever breaks into the one place",),
+    T.local_model: (
+        "the model: the client can read it, copy it, and search it for the records that it was trained on",
+    ),
     T.federated: (
-        "the records, by itself: an update of few rows gives the rows away",
+        "the records: an update of few rows gives the rows away",
         "whether a party takes part, and when it answers",
     ),
     T.privacy: (
@@ -141,20 +143,20 @@ _LIMITS: dict[Technique, tuple[str, ...]] = {
     ),
     T.masks: (
         "the sum, which still speaks: the sum of two parties shows each the other's part",
-        "against a coordinator that lies and has parties as accomplices",
+        "parts of the sum from a coordinator that lies and has parties as accomplices",
     ),
     T.sharing: (
         "the result: an opened model is a release, and no epsilon is claimed for it",
-        "against two of three computing parties that put together what they hold, or a dealer that helps one of them",
-        "against a party that deviates: the parties are taken to follow the protocol (semi-honest)",
+        "inputs from two of three computing parties that put their shares together, or from a dealer that helps a party",
+        "inputs and result from a party that deviates: all are taken to follow the protocol (semi-honest)",
     ),
     T.encryption: (
-        "the model against many questions, and the answer against the client: what it decrypts is not noised",
-        "against a server that computes something else: the answer is not proven",
+        "the model from a client that asks many questions, or that studies the error of what it decrypts",
+        "the answer from a server that computes something else: nothing proves it",
     ),
     T.cut: (
         "the records and the labels: activations and gradients leak, which is measured and not bounded",
-        "against a server that steers the training to read records (feature-space hijacking)",
+        "the records from a server that steers the training to read them (feature-space hijacking)",
     ),
     T.vertical: (
         "columns and labels: activations and gradients leak, which is measured and not bounded",
@@ -171,7 +173,7 @@ def limits(offer: Offer, needs: Needs) -> tuple[str, ...]:
 def _limits(offer: Offer, needs: Needs) -> Iterator[str]:
     for technique in offer.techniques:
         if technique in (T.cut, T.vertical) and T.privacy in offer.techniques:
-            yield "who the persons are that the rows belong to, and how many rows there are: all parties know"
+            yield "whether a person is among the rows, and how many rows there are: the noise hides what a row says"
             continue
         if technique is T.federated and len(offer.techniques) > 1:
             yield _LIMITS[technique][1]
@@ -186,4 +188,4 @@ def _limits(offer: Offer, needs: Needs) -> Iterator[str]:
             yield f"persons in {what}: it may tell that somebody took part, or parts of a record"
         else:
             yield "the persons that the model was trained on, unless it was trained under differential privacy"
-    yield "the result against a party that feeds in wrong data"
+    yield "the result from a party that feeds in wrong data"
