@@ -1,0 +1,161 @@
+"""Is a public number smaller than a secret one whose bits are shared? A tree of AND gates on packed bits.
+
+For each bit of the public c and the secret r: g = (not c) and r says "c < r decided here", p = not (c xor r) says "equal
+here, look below". Neighbours join by (g, p) o (g', p') = (g xor p g', p p'), in log2(width) levels. Bits are laid out so
+that each level joins the upper half of a word with the lower one. The first level costs nothing: there, g and p are
+linear in the bits of r, so that the dealer deals the products of neighbouring bits of r beforehand. In the others two
+AND gates share a factor, so that three masked words are opened instead of four.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from reticent.mpc.bits import halves, padded, planes, reverse_bits, word_of
+from reticent.mpc.group import Group, Masked
+from reticent.mpc.material import Source
+from reticent.mpc.rounds import Array, Steps
+
+__all__ = ["Level", "LessMaterial", "deal_less", "less", "rounds_of", "width_for"]
+
+_OCTET = np.dtype(np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """Masks of one level: for p, for g' and for p', and the products of the first with the other two."""
+
+    p: Array
+    g_low: Array
+    p_low: Array | None
+    pg: Array
+    pp: Array | None
+
+
+@dataclass(frozen=True, slots=True)
+class LessMaterial:
+    """Shares (exclusive or) of the bits of r, of the products of its neighbouring bits, and of the masks."""
+
+    high: Array
+    low: Array
+    both: Array
+    levels: tuple[Level, ...]
+
+
+def width_for(bits: int) -> int:
+    """Return the width of the word in which `bits` bits are compared."""
+    return max(16, 1 << (bits - 1).bit_length())
+
+
+def rounds_of(bits: int) -> int:
+    """Return how many rounds `less` takes for numbers of `bits` bits."""
+    return width_for(bits).bit_length() - 2
+
+
+def _aligned(words: Array, bits: int, width: int) -> Array:
+    """Return the low `bits` bits, moved to the top of words of `width` bits: what is filled up below is equal."""
+    return np.left_shift(words, np.uint64(width - bits)).astype(word_of(width))
+
+
+def _filled(words: Array) -> Array:
+    flat = np.zeros(padded(words.size), dtype=words.dtype)
+    flat[: words.size] = words.reshape(-1)
+    return flat
+
+
+def deal_less(source: Source, r: Array | None, count: int, bits: int) -> LessMaterial:
+    """Return what `less` needs to compare with the low `bits` bits of `r`; a recipe.
+
+    Args:
+      source: Dealer's or party's side.
+      r: The secret, `uint64 (count,)`; used at the dealer only.
+      count: Elements.
+      bits: How many low bits are compared, 1 to 64.
+    """
+    width = width_for(bits)
+    size, half = padded(count), width // 2
+    cache: list[tuple[Array, Array]] = []
+
+    def parts() -> tuple[Array, Array]:
+        if not cache:
+            assert r is not None
+            high, low = halves(reverse_bits(_aligned(_filled(r), bits, width)))
+            cache.append((np.ascontiguousarray(high), np.ascontiguousarray(low)))
+        return cache[0]
+
+    dtype = word_of(half)
+    high = source.fixed(lambda: parts()[0], (size,), dtype, xor=True)
+    low = source.fixed(lambda: parts()[1], (size,), dtype, xor=True)
+    both = source.fixed(lambda: parts()[0] & parts()[1], (size,), dtype, xor=True)
+    levels = []
+    while half > 1:
+        half //= 2
+        shape, dtype = ((size,), word_of(half)) if half >= 8 else ((half, size // 8), _OCTET)
+        levels.append(_deal_level(source, shape, dtype, last=half == 1))
+    return LessMaterial(high, low, both, tuple(levels))
+
+
+def _deal_level(source: Source, shape: tuple[int, ...], dtype: np.dtype[Any], *, last: bool) -> Level:
+    def uniform() -> Array:
+        drawn = source.uniform(shape, dtype, xor=True)
+        assert drawn is not None
+        return drawn
+
+    p, g_low = uniform(), uniform()
+    p_low = None if last else uniform()
+    pg = source.fixed(lambda: p & g_low, shape, dtype, xor=True)
+    pp = None if p_low is None else source.fixed(lambda: p & p_low, shape, dtype, xor=True)
+    return Level(p, g_low, p_low, pg, pp)
+
+
+def less(group: Group, material: LessMaterial, c: Array, bits: int) -> Steps[Array]:
+    """Return a share (exclusive or) of [low bits of c < low bits of r], packed: `uint8 (padded(count) / 8,)`.
+
+    Reveals: bits that the masks of `material` cover, to all members.
+    """
+    g, p = _first_level(group, material, c, bits)
+    for level in material.levels:
+        if g.ndim == 1 and g.dtype == _OCTET:
+            g, p = planes(g), planes(p)
+        if g.ndim == 1:
+            (g_high, g_low), (p_high, p_low) = halves(g), halves(p)
+        else:
+            middle = len(g) // 2
+            g_high, g_low, p_high, p_low = g[middle:], g[:middle], p[middle:], p[:middle]
+        g, p = yield from _join(group, level, (g_high, p_high), (g_low, p_low))
+    return g.reshape(-1)
+
+
+def _first_level(group: Group, material: LessMaterial, c: Array, bits: int) -> tuple[Array, Array]:
+    not_high, not_low = halves(~reverse_bits(_aligned(_filled(c), bits, width_for(bits))))
+    g = not_high & material.low
+    p = g ^ material.both
+    g = not_low & p
+    g ^= not_high & material.high
+    p ^= not_low & material.high
+    if group.first:
+        p ^= not_high & not_low
+    return g, p
+
+
+def _join(group: Group, level: Level, upper: tuple[Array, Array], lower: tuple[Array, Array]) -> Steps[tuple[Array, Array]]:
+    (g_high, p_high), (g_low, p_low) = upper, lower
+    masked = [p_high ^ level.p, g_low ^ level.g_low]
+    if level.p_low is not None:
+        masked.append(p_low ^ level.p_low)
+    d, e, *f = yield from group.opened([Masked(m, m.shape, m.dtype, xor=True) for m in masked])
+    g = g_high ^ _and(group, d, e, level.p, level.g_low, level.pg)
+    if level.p_low is None or level.pp is None:
+        return g, g
+    return g, _and(group, d, f[0], level.p, level.p_low, level.pp)
+
+
+def _and(group: Group, d: Array, e: Array, a: Array, b: Array, ab: Array) -> Array:
+    """Return a share of (d ^ a) & (e ^ b): Beaver's product modulo 2."""
+    out = d & (e ^ b if group.first else b)
+    out ^= a & e
+    out ^= ab
+    return out

@@ -1,0 +1,149 @@
+"""What the two protocols have in common: gates among additive shares, with randomness from somebody outside them.
+
+A gate runs between the members of a *group*, on additive shares, with correlated randomness from a *helper* who is not
+in the group and never receives what the group opens. Under `additive` the group is all computing parties and the helper
+the dealer; under `replicated` it is parties 0 and 1, and party 2 helps.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+
+from reticent.errors import InternalError
+from reticent.mpc.group import Group
+from reticent.mpc.link import Link
+from reticent.mpc.material import DealerSource, PartySource
+from reticent.mpc.recipes import RECIPES, encode_request
+from reticent.mpc.rounds import Steps, Words, idle
+from reticent.mpc.shared import Shared
+
+__all__ = ["Operation", "Protocol"]
+
+T = TypeVar("T")
+
+
+class Operation:
+    """The number of an operation, and of each use of randomness in it; the same at every participant."""
+
+    def __init__(self, number: int, name: str) -> None:
+        self.number = number
+        self.name = name
+        self._uses = 0
+
+    def next(self) -> tuple[int, int]:
+        """Return a number that no other use of randomness in this session has."""
+        self._uses += 1
+        return (self.number, self._uses)
+
+
+class Protocol(ABC):
+    """One party's side of a protocol.
+
+    Security: semi-honest. It holds against parties that follow the protocol and look at all they see; a party that
+    deviates can falsify results. One party (replicated) or all but one (additive, if the dealer colludes with nobody)
+    learn nothing but what is revealed to them.
+
+    Attributes:
+      parties: Number of computing parties.
+      me: Own number.
+      group: Who holds additive shares during a gate.
+      helper: Number of the participant that deals.
+      parts: How many shares a party holds of an array.
+    """
+
+    parts: ClassVar[int]
+
+    def __init__(self, link: Link, *, parties: int, members: tuple[int, ...], helper: int) -> None:
+        self.link = link
+        self.parties = parties
+        self.me = link.me
+        self.group = Group(self.me, members)
+        self.helper = helper
+        self._dealt: set[tuple[int, ...]] = set()
+
+    @property
+    def helping(self) -> bool:
+        """Whether this party is the helper and stays out of the group's rounds."""
+        return self.me == self.helper
+
+    def gate(
+        self,
+        operation: Operation,
+        recipe: str,
+        arguments: dict[str, Any],
+        online: Callable[[Any], Steps[T]],
+        *,
+        rounds: int,
+    ) -> Steps[T | None]:
+        """Run a gate: get its material once, then `online(material)`; None at the helper, who stays out of it."""
+        material = self.material(operation, recipe, arguments)
+        if self.helping:
+            yield from idle(rounds)
+            return None
+        return (yield from online(material))
+
+    def material(self, operation: Operation, recipe: str, arguments: dict[str, Any]) -> Any:
+        """Return this party's shares of fresh correlated randomness; at the helper, deal it and return None."""
+        number = operation.next()
+        if number in self._dealt:
+            raise InternalError(
+                "material-reused", f"material {number} was asked for twice", hint="one piece of material serves one gate"
+            )
+        self._dealt.add(number)
+        if self.helping:
+            streams = [self.link.keys.stream(member, "deal", number) for member in self.group.members]
+            dealt = DealerSource(self.group, streams)
+            RECIPES[recipe](dealt, **arguments)
+            self.link.send(self.group.members[-1], dealt.corrections)
+            return None
+        self.ask(encode_request(number, operation.name, recipe, arguments))
+        corrections = self.link.receive_bytes(self.helper) if self.group.last else None
+        source = PartySource(
+            self.group, self.link.keys.stream(self.helper, "deal", number), corrections, sender=self.helper
+        )
+        found = RECIPES[recipe](source, **arguments)
+        source.finish()
+        return found
+
+    @abstractmethod
+    def ask(self, request: bytes) -> None:
+        """Tell the helper what to deal, if it does not know from the program."""
+
+    @abstractmethod
+    def input(self, operation: Operation, owner: int, words: Words | None, shape: tuple[int, ...]) -> Steps[Shared]:
+        """Share the array that `owner` has; `words` is None at the others."""
+
+    @abstractmethod
+    def add_public(self, shared: Shared, words: Words) -> Shared:
+        """Return `shared` plus an array that everybody knows."""
+
+    @abstractmethod
+    def product(self, operation: Operation, kind: str, x: Shared, y: Shared) -> Steps[Shared]:
+        """Return the product, with the fraction bits of both."""
+
+    @abstractmethod
+    def group_product(self, operation: Operation, kind: str, x: Shared, y: Shared) -> Steps[Words | None]:
+        """Return the product as the group's share (None at a helper), ready to be truncated."""
+
+    @abstractmethod
+    def to_group(self, shared: Shared) -> Words | None:
+        """Return this party's additive share among the group; None at a helper."""
+
+    @abstractmethod
+    def from_group(
+        self, operation: Operation, arrays: Sequence[Words] | None, shapes: Sequence[tuple[int, ...]]
+    ) -> Steps[list[Shared]]:
+        """Return the arrays that the group shares (None at a helper) as shares of all parties."""
+
+    @abstractmethod
+    def open(self, operation: Operation, shared: Shared, to: int | None) -> Steps[Words | None]:
+        """Reveal the array to all parties (`to` None) or to one; None at the others."""
+
+    def public(self, words: Words) -> Shared:
+        """Return an array that everybody knows as if it were shared."""
+        zero = Shared(tuple(np.zeros(words.shape, dtype=np.uint64) for _ in range(self.parts)), 0)
+        return self.add_public(zero, words)
