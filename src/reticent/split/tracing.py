@@ -24,10 +24,10 @@ class _Tracer(fx.Tracer):
         self._inside = inside
         self._follow_mode = follow_mode
 
-    def is_leaf_module(self, module: nn.Module, name: str) -> bool:  # noqa: ARG002, D102  (of fx.Tracer)
+    def is_leaf_module(self, module: nn.Module, name: str) -> bool:  # noqa: ARG002  (of fx.Tracer)
         return name not in self._inside
 
-    def create_args_for_root(self, *args: Any, **kwargs: Any) -> Any:  # noqa: D102
+    def create_args_for_root(self, *args: Any, **kwargs: Any) -> Any:
         made = super().create_args_for_root(*args, **kwargs)
         assert isinstance(self.root, nn.Module)  # noqa: S101
         for name in self._inside if self._follow_mode else ():
@@ -61,7 +61,7 @@ def traced(model: nn.Module, cuts: tuple[str, ...]) -> fx.Graph:
             graph = _Tracer(frozenset(inside), follow_mode=follow_mode).trace(model, concrete_args=reserved)
             _drop_reserved(graph)
             return graph
-        except Exception as error:  # noqa: BLE001  (a forward function may raise anything)
+        except Exception as error:
             failure = error
         finally:
             for module, mode in modes.items():
@@ -78,7 +78,7 @@ def traced(model: nn.Module, cuts: tuple[str, ...]) -> fx.Graph:
 def _drop_reserved(graph: fx.Graph) -> None:
     """Remove the arguments that keep their defaults, and fx's checks that nobody gives them."""
     for node in list(graph.nodes):
-        if node.target is torch._assert and "has been specialized" in str(node.args[1]):  # noqa: SLF001
+        if node.target is torch._assert and "has been specialized" in str(node.args[1]):
             condition = node.args[0]
             graph.erase_node(node)
             if isinstance(condition, fx.Node) and not condition.users:

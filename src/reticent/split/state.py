@@ -1,0 +1,75 @@
+"""A party's parts as bytes: weights, buffers and the state of the optimisers, as safetensors; never a pickle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
+from reticent.errors import IdentityError
+from reticent.split.sides import Side
+
+__all__ = ["pack", "unpack"]
+
+_GENERATOR = "generator"
+
+
+def pack(sides: Mapping[str, Side], *, generator: bool) -> bytes:
+    """Return the state of `sides` as safetensors.
+
+    Args:
+      sides: The parts by name.
+      generator: Whether torch's global generator is kept too, so that dropout goes on as it would have. Only for one's
+        own checkpoints.
+    """
+    tensors: dict[str, Tensor] = {}
+    for name, side in sides.items():
+        for key, value in side.module.state_dict().items():
+            tensors[f"{name}/weights/{key}"] = value
+        if side.optimizer is not None:
+            for index, state in side.optimizer.state_dict()["state"].items():
+                for key, value in state.items():
+                    if isinstance(value, Tensor):
+                        tensors[f"{name}/optimizer/{index}/{key}"] = value
+    if generator:
+        tensors[_GENERATOR] = torch.get_rng_state()
+    data: bytes = save({key: value.detach().cpu().clone().contiguous() for key, value in tensors.items()})
+    return data
+
+
+def unpack(sides: Mapping[str, Side], data: bytes) -> None:
+    """Write what `pack` returned into `sides`.
+
+    Raises:
+      IdentityError: If the bytes are not the state of such parts; the parts may then be changed in part.
+    """
+    try:
+        tensors = load(data)
+        for name, side in sides.items():
+            start = f"{name}/weights/"
+            weights = {key[len(start) :]: value for key, value in tensors.items() if key.startswith(start)}
+            side.module.load_state_dict(weights)
+            _load_optimizer(side, name, tensors)
+        if _GENERATOR in tensors:
+            torch.set_rng_state(tensors[_GENERATOR])
+    except Exception as error:
+        raise IdentityError(
+            "malformed-parts",
+            "the state of a part does not fit the part that this party holds",
+            hint="run the same version and the same model at every party; otherwise the bytes were damaged",
+        ) from error
+
+
+def _load_optimizer(side: Side, name: str, tensors: Mapping[str, Tensor]) -> None:
+    if side.optimizer is None:
+        return
+    state: dict[int, dict[str, Tensor]] = {}
+    start = f"{name}/optimizer/"
+    for key, value in tensors.items():
+        if key.startswith(start):
+            index, _, field = key[len(start) :].partition("/")
+            state.setdefault(int(index), {})[field] = value
+    groups = side.optimizer.state_dict()["param_groups"]
+    side.optimizer.load_state_dict({"state": state, "param_groups": groups})
