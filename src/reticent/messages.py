@@ -274,9 +274,13 @@ def record(kind: str, *, version: int) -> Callable[[type[T]], type[T]]:
 def encode(value: object) -> bytes:
     """Return the one binary form of a record.
 
+    A type that must never travel, such as a secret key, has a method `refuse_encoding`, which raises.
+
     Raises:
       InternalError: If a field holds something that its type does not allow; the error names the field only.
     """
+    if (refuse := getattr(type(value), "refuse_encoding", None)) is not None:
+        refuse(value)
     layout = _layout(type(value))
     kind = layout.kind.encode("utf-8")
     out = [struct.pack("<B", len(kind)), kind, struct.pack("<HB", layout.version, len(layout.fields))]

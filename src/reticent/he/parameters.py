@@ -114,7 +114,14 @@ class Parameters:
         found: list[int] = []
         candidates: dict[int, Iterator[int]] = {}
         for bits in (self.special_bits, *self.base_bits, *self.level_bits):
-            found.append(next(candidates.setdefault(bits, _primes(bits, 2 * self.degree))))
+            prime = next(candidates.setdefault(bits, _primes(bits, 2 * self.degree)), None)
+            if prime is None:
+                raise UsageError(
+                    "invalid-parameters",
+                    f"there are too few primes of {bits} bits that are 1 modulo {2 * self.degree}",
+                    hint="use larger primes",
+                )
+            found.append(prime)
         return (*found[1:], found[0])
 
     @cached_property

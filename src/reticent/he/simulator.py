@@ -56,7 +56,8 @@ class _Cipher:
 
 @dataclass(slots=True, eq=False, repr=False)
 class _Secret:
-    key: bytes
+    key: bytes  # which key pair: written on every object, where the real scheme has its mathematics
+    private: bytes
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -83,7 +84,7 @@ class SimulatorBackend:
     # keys ------------------------------------------------------------------------------------------------------------
     def keygen(self, rotations: Sequence[int] = ()) -> tuple[Secret, Evaluation]:
         key = secret(16)
-        own = _Secret(key)
+        own = _Secret(key, secret(64))
         return own, self.extend(own, _Evaluation(key, frozenset()), rotations)
 
     def extend(self, secret: Secret, evaluation: Evaluation, rotations: Sequence[int]) -> _Evaluation:  # noqa: ARG002
@@ -232,12 +233,13 @@ class SimulatorBackend:
         return _Evaluation(key, frozenset(rotation_steps(parts, self.parameters.slots)))
 
     def dump_secret(self, secret: Secret) -> bytes:
-        return b"SIMS" + _own(secret, _Secret).key
+        own = _own(secret, _Secret)
+        return bytes(b"SIMS" + own.key + own.private)
 
     def load_secret(self, data: bytes) -> _Secret:
-        if len(data) != 20 or data[:4] != b"SIMS":
+        if len(data) != 84 or data[:4] != b"SIMS":
             raise malformed("secret key", "not of the simulator")
-        return _Secret(data[4:])
+        return _Secret(data[4:20], data[20:])
 
     # what makes it a rehearsal ---------------------------------------------------------------------------------------
     def _cipher(self, exact: Any, values: Any, level: int, scale: float, key: bytes, noise: float = 0.0) -> _Cipher:

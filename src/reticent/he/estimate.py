@@ -1,0 +1,142 @@
+"""What is known about an encrypted vector without the key: the interval of its values and the size of its error.
+
+Both follow from declared bounds and from what the evaluator adds itself, never from the data, so anybody may see them.
+Ranges are interval arithmetic. Errors are standard deviations in two parts: `spread`, independent from slot to slot, of
+which a sum over n slots collects sqrt(n), and `common`, which slots may share, of which it collects n. New noise is
+independent of all that came before and is added in quadrature; the errors of two operands may be the same and are added.
+
+The announced error is `TAIL` standard deviations: below 3e-12 for each number that it fails, if the error is Gaussian, as
+sums of thousands of independent roundings are.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reticent.he.noise import FLOAT, Noise
+from reticent.he.parameters import Parameters
+
+__all__ = ["TAIL", "Estimate", "Estimator"]
+
+TAIL = 7.0
+_ULP = 2.0**-52
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Values lie in [low, high]; errors have standard deviation `spread` (independent) plus `common` (shared)."""
+
+    low: float
+    high: float
+    spread: float = 0.0
+    common: float = 0.0
+
+    @property
+    def magnitude(self) -> float:
+        """Largest absolute value."""
+        return max(abs(self.low), abs(self.high))
+
+    @property
+    def error(self) -> float:
+        """The announced error of each number before the final rounding; decoding in float64 included."""
+        return TAIL * (self.spread + self.common + FLOAT * self.magnitude)
+
+    def with_zero(self) -> Estimate:
+        """The same, where slots that hold no number are 0."""
+        return replace(self, low=min(self.low, 0.0), high=max(self.high, 0.0))
+
+    def noisier(self, deviation: float) -> Estimate:
+        """With new independent noise."""
+        return replace(self, spread=math.hypot(self.spread, deviation))
+
+    def plus(self, other: Estimate) -> Estimate:
+        """Sum of two vectors, or of a vector and what is added to it."""
+        return Estimate(
+            self.low + other.low, self.high + other.high, self.spread + other.spread, self.common + other.common
+        )
+
+    def times(self, other: Estimate) -> Estimate:
+        """Product of two vectors, before rescaling."""
+        ends = [a * b for a in (self.low, self.high) for b in (other.low, other.high)]
+        a, b = self.magnitude, other.magnitude
+        return Estimate(
+            min(ends),
+            max(ends),
+            a * other.spread + b * self.spread + TAIL * self.spread * other.spread,
+            a * other.common + b * self.common + TAIL * (self.common + self.spread) * other.common,
+        )
+
+    def scaled(self, k: float) -> Estimate:
+        """Product with an exact integer, or the other sign."""
+        low, high = sorted((self.low * k, self.high * k))
+        return Estimate(low, high, self.spread * abs(k), self.common * abs(k))
+
+    def summed(self, terms: int, slots: int) -> Estimate:
+        """Sum of `terms` numbers that were added over `slots` slots (the others hold zero, and an error)."""
+        shared = self.spread * math.sqrt(slots) + self.common * slots
+        return Estimate(self.low * terms, self.high * terms, 0.0, shared)
+
+
+class Estimator:
+    """Estimates of what operations under `parameters` do at each level."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        self._parameters = parameters
+        self._noise = Noise(parameters)
+
+    def fresh(self, bound: float) -> Estimate:
+        """A vector whose values were checked against `bound`, encrypted at the top level."""
+        scale = self._parameters.scale(self._parameters.depth)
+        return Estimate(-bound, bound, self._noise.fresh / scale, FLOAT * bound)
+
+    def plain(self, values: NDArray[np.float64], level: int) -> Estimate:
+        """Numbers of the evaluator, encoded for `level`."""
+        low, high = float(values.min(initial=math.inf)), float(values.max(initial=-math.inf))
+        largest = max(abs(low), abs(high))
+        return Estimate(low, high, self._noise.encoding / self._parameters.scale(level), FLOAT * largest)
+
+    def constant(self, value: float, level: int) -> Estimate:
+        """One number for all slots: its rounding is known, shared, and no matter of chance."""
+        scale = self._parameters.scale(level)
+        steps = round(value * scale) or 1  # backends encode a zero as one step
+        return Estimate(value, value, 0.0, (abs(steps / scale - value) + _ULP * abs(value)) / TAIL)
+
+    def rescaled(self, product: Estimate, level: int) -> Estimate:
+        """A product at `level`, rescaled to the level below."""
+        return product.noisier(self._noise.rescaling / self._parameters.scale(level - 1))
+
+    def relinearised(self, product: Estimate, level: int) -> Estimate:
+        """A product of two ciphertexts at `level`, relinearised at the product of their scales."""
+        return product.noisier(self._noise.key_switching(level) / self._parameters.scale(level) ** 2)
+
+    def aligned(self, value: Estimate, level: int) -> Estimate:
+        """A vector brought down to `level`: times a rounded 1, and rescaled."""
+        # The factor that stands for 1 is rounded to a whole number of about the size of the scale.
+        shared = value.common + value.magnitude / (self._parameters.scale(level) * TAIL)
+        return self.rescaled(replace(value, common=shared), level + 1)
+
+    def rotations_summed(self, value: Estimate, terms: int, period: int, *, level: int, scale: float) -> Estimate:
+        """The sum over a period by repeated rotation and addition, at `scale`."""
+        noisy = value.noisier(self._noise.key_switching(level) / scale) if period > 1 else value
+        return noisy.summed(terms, period)
+
+    def matrix(self, value: Estimate, matrix: NDArray[np.float64], level: int, *, rotations: int) -> Estimate:
+        """`vector @ matrix` at `level`, with `rotations` in it: every output shares errors with every other."""
+        noise, scale = self._noise, self._parameters.scale(level)
+        upper, lower = np.clip(matrix, 0, None), np.clip(matrix, None, 0)
+        largest = float(np.abs(matrix).max(initial=0.0))
+        moved = math.hypot(value.spread, noise.key_switching(level) / scale)
+        encoded = value.magnitude * (noise.encoding / scale + FLOAT * largest) * math.sqrt(4 * len(matrix))
+        weights = float(np.sqrt((matrix**2).sum(axis=0)).max(initial=0.0))
+        folded = (noise.key_switching(level - 1) * rotations + noise.rescaling) / self._parameters.scale(level - 1)
+        shared = value.common * float(np.abs(matrix).sum(axis=0).max(initial=0.0))
+        return Estimate(
+            float((value.low * upper + value.high * lower).sum(axis=0).min(initial=math.inf)),
+            float((value.high * upper + value.low * lower).sum(axis=0).max(initial=-math.inf)),
+            0.0,
+            weights * moved + encoded + folded + shared,
+        )
