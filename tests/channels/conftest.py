@@ -56,7 +56,7 @@ class Cast:
             except Exception as error:
                 found[name] = error
 
-        return run_threads({name: party for name in self.names}, found)
+        return run_threads(dict.fromkeys(self.names, party), found)
 
 
 def run_threads(parts: dict[str, Callable[[str], None]], found: dict[str, Any]) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def meet(request: pytest.FixtureRequest) -> Iterator[Callable[..., list[channels
         def party(name: str) -> None:
             met[name] = cast.connect(name)
 
-        run_threads({name: party for name in names}, met)
+        run_threads(dict.fromkeys(names, party), met)
         opened.extend(met[name] for name in names)
         return [met[name] for name in names]
 

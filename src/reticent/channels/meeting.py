@@ -101,7 +101,9 @@ class _Meeting:
         self._pinned = [bytes(public) for public in parties.values()]
         self._party = _own_number(me, key, parties)
         self._key = key
-        self._addresses = addresses
+        # Of the own address, if anybody dials it, and of those that are dialled.
+        listeners = self._names[: min(self._party + 1, len(self._names) - 1)]
+        self._addresses = [_address(addresses, name) for name in listeners]
         self._deadline = deadline
         self._until = time.monotonic() + deadline
         self._limit = limit
@@ -140,7 +142,7 @@ class _Meeting:
     def _listen(self) -> socket.socket | None:
         if self._party == len(self._names) - 1:
             return None
-        host, port = _address(self._addresses, self._names[self._party])
+        host, port = self._addresses[self._party]
         try:
             listener = socket.create_server((host, port), family=_family(host), backlog=_STRANGERS)
         except OSError as error:
@@ -179,7 +181,7 @@ class _Meeting:
             self._strangers.release()
 
     def _dial(self, peer: int) -> None:
-        host, port = _address(self._addresses, self._names[peer])
+        host, port = self._addresses[peer]
         who = f"the computer at {host}:{port} in the place of party {self._names[peer]!r}"
         context = client_context(self._key, self._own.session, self._pinned[peer])
         while not self._over.is_set():
