@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from reticent import dp
-from reticent.errors import UsageError
+from reticent.errors import PolicyRefused, UsageError
 from reticent.training import PerExampleGradients, Rows, check_model, clipped_sum, refuse_mixing, unchanged
 
-__all__ = ["NoisedBottom"]
+__all__ = ["NoisedBottom", "refuse_mixing_frozen"]
 
 
 class NoisedBottom:
@@ -37,7 +37,8 @@ class NoisedBottom:
     def __init__(self, bottom: nn.Module, shape: tuple[int, ...], *, max_norm: float) -> None:
         self._bottom = bottom
         clipped = _Clipped(bottom, max_norm)
-        features, made_up, _ = check_model(clipped, _product, shape, classes=None)
+        features, made_up, outputs = check_model(clipped, _product, shape, classes=None)
+        self._width = outputs[0].numel()
         refuse_mixing(clipped, _product, features, made_up)
         self._gradients = PerExampleGradients(clipped, _product)
         self._gradients.choose_way(features, made_up)
@@ -64,6 +65,12 @@ class NoisedBottom:
           max_norm: Largest L2 norm of one unit's gradient.
           event, grant: The noise on the sum, and the permission to draw it once.
         """
+        if returned.flatten(1).shape[1] != self._width:
+            raise UsageError(
+                "boundary-rows",
+                f"gradients of shape {tuple(returned.shape)} came back for activations of {self._width} values each",
+                hint="return one gradient for each row, of the shape of its activations",
+            )
         trained = list(self._gradients.trained.values())
         _refuse_optimizer(optimizer, trained)
         grid = dp.grid_for(max_norm, self._gradients.parameters)
@@ -82,6 +89,33 @@ class NoisedBottom:
             grant=grant,
         )
         _step(optimizer, self._bottom, trained, torch.from_numpy(noised / max(1, len(units))))
+
+
+def refuse_mixing_frozen(bottom: nn.Module, shape: tuple[int, ...]) -> None:
+    """Refuse a frozen bottom in which exchanging one made-up row changes what becomes of the others.
+
+    In evaluation mode batch normalisation uses constants and is allowed.
+
+    Raises:
+      PolicyRefused: With code `mixes-examples`.
+    """
+    features, _, _ = check_model(bottom, _product, shape, classes=None)
+    modes = [(layer, layer.training) for layer in bottom.modules()]
+    try:
+        bottom.eval()
+        with torch.no_grad(), unchanged(bottom):
+            first = bottom(features)
+            exchanged = torch.cat([features[1:2], features[1:]])
+            second = bottom(exchanged)
+    finally:
+        for layer, mode in modes:
+            layer.training = mode
+    if not torch.allclose(first[1:], second[1:], rtol=1e-5, atol=1e-6 * float(first.abs().max() + 1e-30)):
+        raise PolicyRefused(
+            "mixes-examples",
+            f"{type(bottom).__name__} mixes the rows of a batch, so no bound on one row's influence holds",
+            hint="compute over the other dimensions, never over the first; torch.nn.GroupNorm and LayerNorm do",
+        )
 
 
 class _Clipped(nn.Module):

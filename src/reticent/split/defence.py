@@ -58,7 +58,7 @@ from torch import Tensor, nn
 from reticent.dp import Gaussian, Grant, Release
 from reticent.errors import PolicyRefused, UsageError
 from reticent.split.boundary_accounting import BoundaryNoise, BoundaryPrivacy
-from reticent.split.boundary_bottom import NoisedBottom
+from reticent.split.boundary_bottom import NoisedBottom, refuse_mixing_frozen
 from reticent.split.boundary_parallel import RowsOnce
 from reticent.split.boundary_vectors import noised_rows
 
@@ -109,6 +109,21 @@ class GaussianBoundary:
           PolicyRefused: If the pass was not paid for.
         """
         return GaussianCrossing(self.privacy, self._units, grant)
+
+    def check_bottom(self, bottom: nn.Module, shape: tuple[int, ...]) -> None:
+        """Refuse a bottom in which one row shows in the activations of another; tried on made-up rows.
+
+        Args:
+          bottom: The part behind the boundary; a frozen one in evaluation mode, as it is used.
+          shape: Of one row's features.
+
+        Raises:
+          PolicyRefused: With code `mixes-examples`.
+        """
+        if self.trains:
+            NoisedBottom(bottom, shape, max_norm=self.privacy.max_norm)
+        else:
+            refuse_mixing_frozen(bottom, shape)
 
     def for_tests(self, units: NDArray[np.int64]) -> GaussianBoundary:
         """Return the boundary for a pass over test rows, from which nothing is learned."""
