@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import threading
 import warnings
 from typing import Any
 
@@ -14,6 +15,8 @@ from reticent.errors import UsageError
 from reticent.lowering.refusal import mixes_examples
 
 __all__ = ["Graph", "export", "place_of"]
+
+_ONE_AT_A_TIME = threading.Lock()  # torch.export patches process-wide state; parties may be threads
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +54,7 @@ def export(module: nn.Module, example: torch.Tensor) -> Graph:
     # Two samples at least: torch.export takes a dimension of size one for a constant.
     sample = example.detach().cpu().double()[:1].expand(3, *example.shape[1:]).contiguous()
     try:
-        with warnings.catch_warnings():
+        with _ONE_AT_A_TIME, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's own notices of deprecation; nothing of the user's
             exported = torch.export.export(model, (sample,), dynamic_shapes=({0: torch.export.Dim("batch")},))
             if any(_mutates(node) for node in exported.graph.nodes):

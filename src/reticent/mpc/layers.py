@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from reticent.errors import UsageError
 from reticent.lowering import Op, ops
+from reticent.mpc.arithmetic import stack
 from reticent.mpc.nn_windows import convolution_table, pool_table
-from reticent.mpc.tensor import Tensor, concat, stack
+from reticent.mpc.tensor import Tensor
 
 __all__ = ["apply", "layout", "require_offered"]
 
@@ -33,9 +34,7 @@ def require_offered(op: Op) -> None:
         raise UsageError(
             "layer-not-shared",
             f"{op.kind} at {op.place or op.name} is not offered under sharing",
-            hint="leave a final log-softmax out: the order of the classes stays, and it can be applied once the result is open"
-            if isinstance(op, ops.LogSoftmax)
-            else "replace the layer",
+            hint="leave a final log-softmax out: the order of the classes stays; apply it once the result is open",
         )
 
 
@@ -83,11 +82,17 @@ def _conv2d(op: ops.Conv2d, weights: Weights, x: Tensor) -> Tensor:
 
 
 def _gather(flat: Tensor, table: NDArray[np.intp]) -> Tensor:
-    """Return `flat[..., table]`; the position one past the end of `flat` is a zero."""
+    """Return `flat[..., table]`; the position one past the end of `flat` is a zero. No message."""
     size = flat.shape[-1]
-    if table.max(initial=0) == size:
-        flat = concat([flat, flat.session.public(np.zeros((*flat.shape[:-1], 1)))], axis=-1)
-    return flat[..., table]
+    padded = bool(table.max(initial=0) == size)
+
+    def gather(words: NDArray[Any]) -> NDArray[Any]:
+        if padded:
+            words = np.concatenate([words, np.zeros((*words.shape[:-1], 1), words.dtype)], axis=-1)
+        return np.take(words, table, axis=-1)
+
+    shape = (*flat.shape[:-1], *table.shape)
+    return flat.session.local(lambda shared: shared.map(gather), [flat], shape=shape, fraction=flat.fraction)
 
 
 def _max_pool(op: ops.MaxPool2d, _: Weights, x: Tensor) -> Tensor:

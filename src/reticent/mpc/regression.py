@@ -22,9 +22,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reticent.errors import DataError, UsageError
+from reticent.mpc.arithmetic import concat
 from reticent.mpc.regression_plain import Batches, check_settings
 from reticent.mpc.session import Session
-from reticent.mpc.tensor import Tensor, concat
+from reticent.mpc.tensor import Tensor
 
 __all__ = ["Coefficients", "linear_regression", "logistic_regression", "within_range"]
 
@@ -83,7 +84,7 @@ def linear_regression(
 
     Run by: every party, with the same arguments. Arguments as `logistic_regression`; labels are numbers of moderate size.
     """
-    x, y = _joined(session, rows, columns, shapes, labels, names)
+    x, y = _Split(rows, columns, shapes, labels, names).joined(session)
     check_settings(batches, y.shape[0], learning_rate=learning_rate, l2=l2)
     return _descend(lambda z: z, x, y, batches, (learning_rate, l2), intercept=intercept)
 
@@ -123,42 +124,44 @@ def logistic_regression(
     Raises:
       UsageError: If the split or a setting does not fit.
     """
-    x, y = _joined(session, rows, columns, shapes, labels, names)
+    x, y = _Split(rows, columns, shapes, labels, names).joined(session)
     check_settings(batches, y.shape[0], learning_rate=learning_rate, l2=l2)
     return _descend(lambda z: z.sigmoid(), x, y, batches, (learning_rate, l2), intercept=intercept)
 
 
-def _joined(
-    session: Session,
-    rows: Split | None,
-    columns: Split | None,
-    shapes: Shapes,
-    labels: int | None,
-    names: tuple[str, str],
-) -> tuple[Tensor, Tensor]:
-    """Return all features `(rows, columns)` and all labels `(rows,)`, shared."""
-    held = {party: shape for party, shape in enumerate(shapes) if shape is not None and 0 not in shape}
-    same = {shape[1 if rows else 0] for shape in held.values()}
-    if (rows is None) == (columns is None) or len(shapes) != session.parties or len(same) != 1:
-        raise _layout(f"rows={rows!r}, columns={columns!r} and shapes={list(shapes)} for {session.parties} parties")
-    if columns is not None and not (isinstance(labels, int) and 0 <= labels < session.parties):
-        raise _layout(f"columns are split and labels is {labels!r}")
-    if rows is not None and labels is not None:
-        raise _layout(f"rows are split, so each party holds its labels, and labels is {labels!r}")
-    blocks = [session.input(names[0], owner=party, shape=shape) for party, shape in held.items()]
-    if rows is not None:
-        parts = [session.input(names[1], owner=party, shape=(shape[0],)) for party, shape in held.items()]
-        return concat(blocks, axis=0), concat(parts, axis=0)
-    assert labels is not None
-    return concat(blocks, axis=1), session.input(names[1], owner=labels, shape=(same.pop(),))
+@dataclass(frozen=True)
+class _Split:
+    """Who holds what."""
+
+    rows: Split | None
+    columns: Split | None
+    shapes: Shapes
+    labels: int | None
+    names: tuple[str, str]
+
+    def joined(self, session: Session) -> tuple[Tensor, Tensor]:
+        """Return all features `(rows, columns)` and all labels `(rows,)`, shared."""
+        held = {party: shape for party, shape in enumerate(self.shapes) if shape is not None and 0 not in shape}
+        same = {shape[1 if self.rows else 0] for shape in held.values()}
+        if (self.rows is None) == (self.columns is None) or len(self.shapes) != session.parties or len(same) != 1:
+            raise _layout(f"{self.rows=}, {self.columns=} and {self.shapes=} for {session.parties} parties")
+        blocks = [session.input(self.names[0], owner=party, shape=shape) for party, shape in held.items()]
+        if self.rows is not None:
+            if self.labels is not None:
+                raise _layout(f"rows are split, so each party holds its labels, and {self.labels=}")
+            parts = [session.input(self.names[1], owner=party, shape=(shape[0],)) for party, shape in held.items()]
+            return concat(blocks, axis=0), concat(parts, axis=0)
+        if self.labels is None or not 0 <= self.labels < session.parties:
+            raise _layout(f"columns are split and {self.labels=}")
+        return concat(blocks, axis=1), session.input(self.names[1], owner=self.labels, shape=(same.pop(),))
 
 
 def _layout(found: str) -> UsageError:
     return UsageError(
         "regression-layout",
-        f"the parties' parts do not fit together: {found}",
-        hint='give rows="split" with equal numbers of columns, or columns="split" with equal numbers of rows and labels=PARTY; '
-        "shapes has one (rows, columns) or None for each party",
+        f"the parties' parts do not fit together: {found.replace('self.', '')}",
+        hint='give rows="split" with equal numbers of columns, or columns="split" with equal numbers of rows and '
+        "labels=PARTY; shapes has one (rows, columns) or None for each party",
     )
 
 
@@ -182,13 +185,8 @@ def _descend(
         batch, wanted = x[rows], y[rows].reshape(-1, 1)
         scores = batch @ weights if step else session.public(np.zeros((len(rows), 1)))
         gradient = batch.T @ (link(scores) - wanted)
-        change = _scaled(gradient, learning_rate / len(rows))
-        weights = weights - change - (weights * decay if l2 and step else 0.0)
+        weights = weights - gradient * (learning_rate / len(rows)) - (weights * decay if l2 and step else 0.0)
     return Coefficients(weights[:size].reshape(size), weights[size:].reshape(1) if intercept else None)
-
-
-def _scaled(gradient: Tensor, factor: float) -> Tensor:
-    return gradient * factor
 
 
 def within_range(x: ArrayLike, low: ArrayLike, high: ArrayLike) -> Array:
@@ -211,7 +209,7 @@ def within_range(x: ArrayLike, low: ArrayLike, high: ArrayLike) -> Array:
         raise UsageError(
             "declared-range",
             "a declared range is empty or not finite",
-            hint="give each column a finite low below its high, from what is known of the quantity and not from the records",
+            hint="give each column a finite low below its high, from knowledge of the quantity, not of the records",
         )
     if not np.isfinite(values).all():
         raise DataError(

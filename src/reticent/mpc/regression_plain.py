@@ -47,7 +47,7 @@ def check_settings(batches: Batches, rows: int, *, learning_rate: float, l2: flo
             f"of {len(batches)} batches, one at least is empty or names a row beyond the {rows}",
             hint="give each step the numbers of its rows, from 0; cyclic_batches(rows, size, steps) makes them",
         )
-    if not (0.0 < learning_rate < 2.0**16 and 0.0 <= l2 and learning_rate * l2 < 1.0):
+    if not (0.0 < learning_rate < 2.0**16 and l2 >= 0.0 and learning_rate * l2 < 1.0):
         raise UsageError(
             "regression-settings",
             f"learning_rate is {learning_rate} and l2 is {l2}",
