@@ -23,6 +23,7 @@ from reticent.he.wire import Ciphertexts, OwnMac, Seal, backend_parts, dump_ciph
 __all__ = ["Context", "backend", "context", "open_context"]
 
 _LABEL = "vector"
+_LONGEST = 2**40
 
 
 def backend(name: str, parameters: Parameters) -> Backend:
@@ -251,17 +252,19 @@ def open_context(path: Path | str) -> Context:
 
 def _facts(message: Ciphertexts, parameters: Parameters) -> tuple[Layout, Estimate]:
     facts = message.facts
-    if set(facts) == {"clean", "common", "high", "length", "low", "spread"}:
-        length, clean = facts["length"], facts["clean"]
-        estimate = Estimate(facts["low"], facts["high"], facts["spread"], facts["common"])
-        if length.is_integer() and 1 <= length <= 2**40 and clean in (0.0, 1.0):
-            layout = Layout(int(length), parameters.slots, bool(clean))
-            if (
-                layout.chunks == len(message.parts)
-                and message.scale == parameters.scale(message.level)
-                and estimate.low <= estimate.high
-                and min(estimate.spread, estimate.common) >= 0
-                and estimate.magnitude <= parameters.capacity(message.level)
-            ):
-                return layout, estimate
-    refuse("a vector whose layout, scale or range does not fit its ciphertexts")
+    if set(facts) != {"clean", "common", "high", "length", "low", "spread"}:
+        refuse("a vector without layout and range")
+    length, clean = facts["length"], facts["clean"]
+    estimate = Estimate(facts["low"], facts["high"], facts["spread"], facts["common"])
+    if not (length.is_integer() and 1 <= length <= _LONGEST and clean in {0.0, 1.0}):
+        refuse("a vector without layout")
+    layout = Layout(int(length), parameters.slots, bool(clean))
+    if not (
+        layout.chunks == len(message.parts)
+        and message.scale == parameters.scale(message.level)
+        and estimate.low <= estimate.high
+        and min(estimate.spread, estimate.common) >= 0
+        and estimate.magnitude <= parameters.capacity(message.level)
+    ):
+        refuse("a vector whose layout, scale or range does not fit its ciphertexts")
+    return layout, estimate

@@ -63,7 +63,7 @@ def _smallest_scale(degree: int, depth: int, bound: float, precision: float, sum
     return None
 
 
-def _candidates(
+def _candidates(  # noqa: PLR0917
     degree: int, depth: int, scale_bits: int, bound: float, precision: float, largest: float
 ) -> Iterator[Parameters]:
     needed = scale_bits + max(2, math.ceil(math.log2(largest)) + 3)

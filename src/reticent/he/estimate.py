@@ -120,23 +120,35 @@ class Estimator:
         return self.rescaled(replace(value, common=shared), level + 1)
 
     def rotations_summed(self, value: Estimate, terms: int, period: int, *, level: int, scale: float) -> Estimate:
-        """The sum over a period by repeated rotation and addition, at `scale`."""
-        noisy = value.noisier(self._noise.key_switching(level) / scale) if period > 1 else value
-        return noisy.summed(terms, period)
+        """The sum over a period by repeated rotation and addition, at `scale`: `terms` numbers, the rest zeros."""
+        return self._folded(value.summed(terms, period), period, level, scale)
 
-    def matrix(self, value: Estimate, matrix: NDArray[np.float64], level: int, *, rotations: int) -> Estimate:
-        """`vector @ matrix` at `level`, with `rotations` in it: every output shares errors with every other."""
+    def _folded(self, value: Estimate, count: int, level: int, scale: float) -> Estimate:
+        # The noise of the first rotation is added up over half of the slots, that of the last one not at all.
+        variance = sum(self._noise.key_switching(level, 1 << i) ** 2 for i in range(count.bit_length() - 1))
+        return replace(value, common=math.hypot(value.common, math.sqrt(variance) / scale))
+
+    def matrix(self, value: Estimate, matrix: NDArray[np.float64], level: int, *, babies: int, folds: int) -> Estimate:
+        """`vector @ matrix` at `level`, rescaled: every output may share errors with every other.
+
+        Args:
+          value: Of the vector, padding included.
+          matrix: Shape `(inputs, outputs)`.
+          level: Level before the product.
+          babies: Rotations of the vector itself.
+          folds: How often the halves of the partial sums are added after the rescaling.
+        """
         noise, scale = self._noise, self._parameters.scale(level)
         upper, lower = np.clip(matrix, 0, None), np.clip(matrix, None, 0)
-        largest = float(np.abs(matrix).max(initial=0.0))
-        moved = math.hypot(value.spread, noise.key_switching(level) / scale)
-        encoded = value.magnitude * (noise.encoding / scale + FLOAT * largest) * math.sqrt(4 * len(matrix))
-        weights = float(np.sqrt((matrix**2).sum(axis=0)).max(initial=0.0))
-        folded = (noise.key_switching(level - 1) * rotations + noise.rescaling) / self._parameters.scale(level - 1)
-        shared = value.common * float(np.abs(matrix).sum(axis=0).max(initial=0.0))
-        return Estimate(
-            float((value.low * upper + value.high * lower).sum(axis=0).min(initial=math.inf)),
-            float((value.high * upper + value.low * lower).sum(axis=0).max(initial=-math.inf)),
-            0.0,
-            weights * moved + encoded + folded + shared,
-        )
+        largest, squares = float(np.abs(matrix).max()), float((matrix**2).sum(axis=0).max())
+        # Slot 0, the noisiest, meets one sum of baby steps; the others lie further on.
+        worst = min(squares, (babies + 1) * largest**2) * noise.key_switching(level) ** 2
+        mean = squares * noise.key_switching(level, self._parameters.slots) ** 2 / self._parameters.slots
+        moved = math.sqrt(squares * value.spread**2 + (worst + mean) / scale**2)
+        encoded = value.magnitude * (noise.encoding / scale + FLOAT * largest) * math.sqrt(2 * len(matrix))
+        shared = value.common * float(np.abs(matrix).sum(axis=0).max())
+        rescaled = noise.rescaling * math.sqrt(1 << folds) / self._parameters.scale(level - 1)
+        low = float((value.low * upper + value.high * lower).sum(axis=0).min())
+        high = float((value.high * upper + value.low * lower).sum(axis=0).max())
+        product = Estimate(low, high, 0.0, math.hypot(math.hypot(moved, encoded), rescaled) + shared)
+        return self._folded(product, 1 << folds, level - 1, self._parameters.scale(level - 1))

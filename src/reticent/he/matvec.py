@@ -38,12 +38,14 @@ def vector_matrix(vector: Vector, matrix: NDArray[np.float64]) -> Vector:
         rows = matrix[index * layout.slots : (index + 1) * layout.slots]
         one = Packing.repeated(layout.slots, len(rows)) if layout.chunks == 1 else Packing.once(layout.slots, len(rows))
         walked = diagonals(rows.T, one)
-        part_estimate = context.estimator.matrix(vector.estimate, rows, level, rotations=len(walked.folds))
+        part_estimate = context.estimator.matrix(
+            vector.estimate, rows, level, babies=len(walked.babies), folds=len(walked.folds)
+        )
         estimate = part_estimate if estimate is None else estimate.plus(part_estimate)
-        vector._fitting(estimate, level - 1)
+        vector.check_range(estimate, level - 1)
         context.ensure_rotations(sorted(walked.steps))
         part = PlainMatrix(context.backend, walked, level).apply(cipher, context.evaluation.handle)
         total = part if total is None else context.backend.add(total, part)
     if total is None or estimate is None:
         raise AssertionError
-    return Vector(context, [total], Layout(matrix.shape[1], layout.slots), context.estimator.rescaled(estimate, level))
+    return Vector(context, [total], Layout(matrix.shape[1], layout.slots), estimate)

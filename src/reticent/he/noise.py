@@ -35,14 +35,16 @@ class Noise:
         self.rescaling = math.sqrt(degree / 2 * (1 + 2 * degree / 3) / 12)
         """Division by a prime, in steps of the scale after it."""
 
-    def key_switching(self, level: int) -> float:
-        """A rotation or relinearisation at `level`, in steps of the scale there.
+    def key_switching(self, level: int, slots: int = 1) -> float:
+        """Sums over `slots` slots of the noise of a rotation or relinearisation at `level`, in steps of the scale.
 
-        The digits of SEAL are not centred: their mean, half a prime in every coefficient, is largest at the root of
-        unity nearest to 1, which is slot 0. Hence the second term, and base primes well below the special prime.
+        The digits of SEAL are not centred. Their mean, half a prime in every coefficient, evaluates to at most
+        `N q / pi`, at the root of unity nearest to 1, which is slot 0; over all slots its mean square is `N q^2 / 4`.
+        Hence base primes well below the special prime, by which all of this is divided.
         """
         degree = self._parameters.degree
         special = float(self._parameters.primes[-1])
-        size = math.sqrt(sum((q / special) ** 2 for q in self._parameters.modulus_primes(level)))
-        digits = SIGMA * math.sqrt(degree / 2) * math.sqrt(degree / 12 + (degree / math.pi) ** 2) * size
-        return math.hypot(digits, self.rescaling)
+        size = sum((q / special) ** 2 for q in self._parameters.modulus_primes(level))
+        mean = min(slots * (degree / math.pi) ** 2, degree / 2 * degree / 4)
+        digits = SIGMA**2 * degree / 2 * size * (slots * degree / 12 + mean)
+        return math.sqrt(digits + slots * self.rescaling**2)

@@ -54,18 +54,24 @@ class Plain(Protocol):
     """An encoded vector or number: made once, used many times at its level."""
 
     @property
-    def level(self) -> int: ...
+    def level(self) -> int:
+        """Level for which, or at which, it is encoded."""
+
     @property
-    def scale(self) -> float: ...
+    def scale(self) -> float:
+        """What its numbers are multiplied by."""
 
 
 class Cipher(Protocol):
     """An encrypted vector of slots."""
 
     @property
-    def level(self) -> int: ...
+    def level(self) -> int:
+        """Level for which, or at which, it is encoded."""
+
     @property
-    def scale(self) -> float: ...
+    def scale(self) -> float:
+        """What its numbers are multiplied by."""
 
 
 class Secret(Protocol):
@@ -76,7 +82,8 @@ class Evaluation(Protocol):
     """What the evaluator needs of a key pair: relinearisation, rotations by `steps`, an encryption of zero."""
 
     @property
-    def steps(self) -> frozenset[int]: ...
+    def steps(self) -> frozenset[int]:
+        """Rotations that these keys allow, in slots."""
 
 
 class Backend(Protocol):
@@ -87,7 +94,8 @@ class Backend(Protocol):
         """`"seal"` or `"simulator"`."""
 
     @property
-    def parameters(self) -> Parameters: ...
+    def parameters(self) -> Parameters:
+        """Of the scheme."""
 
     # keys ------------------------------------------------------------------------------------------------------------
     def keygen(self, rotations: Sequence[int] = ()) -> tuple[Secret, Evaluation]:
@@ -119,13 +127,21 @@ class Backend(Protocol):
         """Return an encryption of zero, from the evaluation keys."""
 
     # arithmetic ------------------------------------------------------------------------------------------------------
-    def add(self, a: Cipher, b: Cipher) -> Cipher: ...
+    def add(self, a: Cipher, b: Cipher) -> Cipher:
+        """Return the sum; levels and scales are equal."""
+
     def add_inplace(self, a: Cipher, b: Cipher) -> None:
         """Add `b` into `a`, which only the caller may hold."""
 
-    def sub(self, a: Cipher, b: Cipher) -> Cipher: ...
-    def negate(self, a: Cipher) -> Cipher: ...
-    def add_plain(self, a: Cipher, p: Plain) -> Cipher: ...
+    def sub(self, a: Cipher, b: Cipher) -> Cipher:
+        """Return the difference; levels and scales are equal."""
+
+    def negate(self, a: Cipher) -> Cipher:
+        """Return the negative."""
+
+    def add_plain(self, a: Cipher, p: Plain) -> Cipher:
+        """Return the sum; levels and scales are equal."""
+
     def mul_plain(self, a: Cipher, p: Plain) -> Cipher:
         """Slot by slot product; scales multiply, nothing is rescaled. A `p` that encodes only zeros gives about 0."""
 
@@ -148,18 +164,23 @@ class Backend(Protocol):
         """Return a resting ciphertext at a lower level, at rest: times 1 at the right scale, rescaled."""
 
     # bytes (authenticated by he.wire before they come here) ----------------------------------------------------------
-    def dump_cipher(self, a: Cipher) -> bytes: ...
+    def dump_cipher(self, a: Cipher) -> bytes:
+        """Return the library's form."""
+
     def load_cipher(self, data: bytes, *, level: int, scale: float) -> Cipher:
         """Parse; refused unless well-formed for these parameters and exactly at `level` and `scale`."""
 
     def dump_evaluation(self, evaluation: Evaluation) -> dict[str, bytes]:
         """Return named parts: "zero", "relin", and "rotate/STEP" for every step."""
 
-    def load_evaluation(self, parts: dict[str, bytes]) -> Evaluation: ...
+    def load_evaluation(self, parts: dict[str, bytes]) -> Evaluation:
+        """Parse what `dump_evaluation` returned."""
+
     def dump_secret(self, secret: Secret) -> bytes:
         """Only for a file of the owner."""
 
-    def load_secret(self, data: bytes) -> Secret: ...
+    def load_secret(self, data: bytes) -> Secret:
+        """Parse what `dump_secret` returned."""
 
 
 def check_alike(a: Cipher | Plain, b: Cipher | Plain) -> None:

@@ -1,3 +1,4 @@
+# ruff: noqa: D102  (what each method promises is written once, in the port)
 """The backend for real keys: Microsoft SEAL through `tenseal.sealapi`, and the only module that imports it.
 
 What its observed behaviour asks for (0.3.18): key switching keys are asked for by Galois element and checked afterwards,
@@ -13,7 +14,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,8 @@ from reticent.he.port import (
 )
 
 __all__ = ["SealBackend"]
+
+T = TypeVar("T")
 
 _MAGIC = 0xA15E
 _AT_REST = 1e-9
@@ -97,7 +100,7 @@ class SealBackend:
         chosen = s.EncryptionParameters(s.SCHEME_TYPE.CKKS)
         chosen.set_poly_modulus_degree(parameters.degree)
         chosen.set_coeff_modulus([s.Modulus(q) for q in parameters.primes])
-        self._context = s.SEALContext(chosen, True, s.SEC_LEVEL_TYPE.TC128)
+        self._context = s.SEALContext(chosen, True, s.SEC_LEVEL_TYPE.TC128)  # noqa: FBT003
         if not self._context.parameters_set():
             raise UsageError(
                 "insecure-parameters",
@@ -184,10 +187,9 @@ class SealBackend:
         return np.array(self._encoder.decode_double(plain))
 
     def zero(self, evaluation: Evaluation, *, level: int, scale: float) -> _Cipher:
-        out = self.lower(_Cipher(_own(evaluation, _Evaluation).zero, self.parameters.depth), level)
-        if out.native is _own(evaluation, _Evaluation).zero:
-            out = _Cipher(self._s.Ciphertext(out.native), level)
-        out.native.scale = scale  # zero is zero at every scale
+        own = self.lower(_Cipher(_own(evaluation, _Evaluation).zero, self.parameters.depth), level)
+        out = self.negate(own)  # a copy: minus zero is zero, at every scale
+        out.native.scale = scale
         return out
 
     # arithmetic ------------------------------------------------------------------------------------------------------
@@ -335,7 +337,7 @@ class SealBackend:
             raise malformed(type(empty).__name__, "the lattice library cannot read it") from error
 
 
-def _own(handle: Any, kind: type[Any]) -> Any:
+def _own(handle: object, kind: type[T]) -> T:
     if type(handle) is not kind:
         raise InternalError(
             "foreign-handle",

@@ -1,3 +1,4 @@
+# ruff: noqa: D102  (what each method promises is written once, in the port)
 """The backend that encrypts nothing: float64 slots with the levels, scales, overflow and errors of the real thing.
 
 It is the oracle of the tests and the planner's rehearsal: it refuses, where a lattice library would go wrong without a
@@ -10,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,8 @@ from reticent.he.port import (
 from reticent.randomness import Keystream, secret
 
 __all__ = ["SimulatorBackend"]
+
+T = TypeVar("T")
 
 _AT_REST = 1e-9
 
@@ -242,7 +245,9 @@ class SimulatorBackend:
         return _Secret(data[4:20], data[20:])
 
     # what makes it a rehearsal ---------------------------------------------------------------------------------------
-    def _cipher(self, exact: Any, values: Any, level: int, scale: float, key: bytes, noise: float = 0.0) -> _Cipher:
+    def _cipher(  # noqa: PLR0917
+        self, exact: Any, values: Any, level: int, scale: float, key: bytes, noise: float = 0.0
+    ) -> _Cipher:
         largest = float(np.abs(values).max())
         if not largest < 2 * self.parameters.capacity(level, scale):
             raise UsageError(
@@ -261,7 +266,7 @@ class SimulatorBackend:
         return values + deviation * self._gauss() if self._stream is not None else values
 
 
-def _own(handle: Any, kind: type[Any]) -> Any:
+def _own(handle: object, kind: type[T]) -> T:
     if type(handle) is not kind:
         raise InternalError(
             "foreign-handle",

@@ -115,7 +115,7 @@ class Vector:
         left, right = (v.estimate if same else v._slots for v in (a, b))
         # A number that is spread over all slots fills the padding of the vector that it is added to.
         layout = replace(layout, clean=same or layout.full)
-        estimate = self._fitting(left.plus(right.scaled(sign)), level)
+        estimate = self.check_range(left.plus(right.scaled(sign)), level)
         return Vector(self.context, [self._nontrivial(operation, *pair) for pair in _pairs(a, b)], layout, estimate)
 
     def _nontrivial(self, operation: Callable[[Cipher, Cipher], Cipher], a: Cipher, b: Cipher) -> Cipher:
@@ -131,7 +131,7 @@ class Vector:
         estimate = (self._slots if grown else self.estimate).plus(self.context.estimator.plain(numbers, level))
         if grown or not layout.clean:
             estimate = _hull(estimate, self._slots)
-        estimate = self._fitting(estimate, level)
+        estimate = self.check_range(estimate, level)
         plains: list[Any]
         if numbers.ndim == 0 and layout.full:
             plains = [backend.encode(float(numbers), level=level)] * layout.chunks
@@ -140,7 +140,9 @@ class Vector:
             placed = layout.place(np.broadcast_to(numbers, (layout.length,)))
             plains = [backend.encode(part, level=level) for part in placed]
         ciphers = [backend.add_plain(c, p) for c, p in zip(self._spread(layout), plains, strict=True)]
-        return Vector(self.context, ciphers, replace(layout, clean=layout.full or not grown and layout.clean), estimate)
+        return Vector(
+            self.context, ciphers, replace(layout, clean=layout.full or (layout.clean and not grown)), estimate
+        )
 
     # products --------------------------------------------------------------------------------------------------------
     def __mul__(self, other: Any) -> Vector:
@@ -173,7 +175,7 @@ class Vector:
 
     def _times_integer(self, factor: int) -> Vector:
         backend, level = self.context.backend, self.level
-        estimate = self._fitting(self.estimate.scaled(float(factor)), level)
+        estimate = self.check_range(self.estimate.scaled(float(factor)), level)
         if factor == 0:
             zero = backend.zero(self.context.evaluation.handle, level=level, scale=self._ciphers[0].scale)
             return Vector(self.context, [zero] * self.layout.chunks, replace(self.layout, clean=True), self._nothing())
@@ -197,7 +199,7 @@ class Vector:
             estimate = context.estimator.relinearised(left.times(right), level)
             # Zero times anything is zero: one clean padding is enough, if it is the padding of the result.
             clean = any(v.layout.clean and v.layout.length == layout.length for v in (a, b))
-            self._fitting(estimate, level - 1)
+            self.check_range(estimate, level - 1)
             keys = context.evaluation.handle
             ciphers = [backend.mul(x, y, keys) for x, y in _pairs(a, b)]
         else:
@@ -211,7 +213,7 @@ class Vector:
                 placed = layout.place(np.broadcast_to(other, (layout.length,)))
                 plains = [backend.encode(part, level=level) for part in placed]
             estimate = (self.estimate if layout == self.layout else self._slots).times(plain)
-            self._fitting(estimate, level - 1)
+            self.check_range(estimate, level - 1)
             ciphers = [backend.mul_plain(c, p) for c, p in zip(self._spread(layout), plains, strict=True)]
         return _Product(context, ciphers, replace(layout, clean=clean or layout.full), estimate)
 
@@ -256,14 +258,15 @@ class Vector:
         """The range of all slots: padding included."""
         return self.estimate if self.layout.full else self.estimate.with_zero()
 
-    def _fitting(self, estimate: Estimate, level: int) -> Estimate:
+    def check_range(self, estimate: Estimate, level: int) -> Estimate:
+        """Return `estimate` if a result of its size fits at `level`; raises `range-exceeded`."""
         capacity = self.context.parameters.capacity(level)
         if not estimate.magnitude + estimate.error <= capacity:
             raise UsageError(
                 "range-exceeded",
                 f"the result may reach {estimate.magnitude:.4g}, and level {level} holds numbers up to {capacity:.4g}: "
                 "larger ones would wrap around and spoil every slot",
-                hint="scale the numbers down, encrypt with the bound that really holds (context.encrypt(values, bound=...)), "
+                hint="scale the numbers down, declare the bound that really holds (context.encrypt(values, bound=...)), "
                 f"or make the context for larger numbers: he.context(bound={2 * self.context.parameters.bound:g}, ...)",
             )
         return estimate
@@ -280,7 +283,7 @@ class Vector:
     def _down(self, level: int) -> Vector:
         if level == self.level:
             return self
-        estimate = self._fitting(self.context.estimator.aligned(self.estimate, level), level)
+        estimate = self.check_range(self.context.estimator.aligned(self.estimate, level), level)
         ciphers = [self.context.backend.align(c, level) for c in self._ciphers]
         return Vector(self.context, ciphers, self.layout, estimate)
 
@@ -322,7 +325,7 @@ class _Product:
         )
         estimate = context.estimator.rotations_summed(gathered, layout.length, layout.period, level=level, scale=scale)
         total = Vector(context, self._ciphers, layout, estimate)
-        total._fitting(estimate, level if scale == resting else level - 1)
+        total.check_range(estimate, level if scale == resting else level - 1)
         steps = [1 << i for i in range(layout.period.bit_length() - 1)]
         context.ensure_rotations(steps)
         cipher = self._ciphers[0]
