@@ -15,9 +15,11 @@ from reticent.channels.certificates import session_of
 from reticent.errors import IdentityError, UsageError
 from reticent.messages import decode, encode, record
 
-__all__ = ["HELLO_BYTES", "Hello", "check_hello", "check_meeting_name", "meeting_of"]
+__all__ = ["ANY", "HELLO_BYTES", "Hello", "check_hello", "check_meeting_name", "meeting_of"]
 
 HELLO_BYTES = 1 << 16
+ANY = "*"
+"""The value of a fact that its party does not hold, and that it accepts of others: a dealer knows no program."""
 NONCE_BYTES = 32
 
 
@@ -78,16 +80,16 @@ def _differences(own: Hello, other: Hello) -> list[str]:
     found = [] if own.names == other.names else [f"parties ({', '.join(own.names)} | {', '.join(other.names)[:200]})"]
     for fact in sorted({*own.facts, *other.facts}):
         here, there = own.facts.get(fact, "(none)"), other.facts.get(fact, "(none)")
-        if here != there:
+        if here != there and ANY not in (here, there):
             found.append(f"{fact[:80]} ({here} | {there[:200]})")
     return found
 
 
 def meeting_of(own: Hello, nonces: Mapping[int, bytes]) -> bytes:
     """Return the 32 bytes that name this meeting of these processes."""
-    facts = encode(Hello(own.session, 0, 0, own.names, own.facts, b""))
+    agreed = encode(Hello(own.session, 0, 0, own.names, {}, b""))
     drawn = b"".join(nonces[party] for party in range(len(own.names)))
-    return hashlib.sha256(b"reticent channel meeting 1\0" + hashlib.sha256(facts).digest() + drawn).digest()
+    return hashlib.sha256(b"reticent channel meeting 1\0" + hashlib.sha256(agreed).digest() + drawn).digest()
 
 
 def check_meeting_name(told: bytes, own: bytes, name: str) -> None:

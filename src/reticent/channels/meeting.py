@@ -57,7 +57,7 @@ def connect(
       parties: Public key of each party, by name; their order numbers the parties and must be the same everywhere.
       addresses: Host and port of each party, by name; the last party listens to nobody and needs none.
       session: Name of the session; connections of another session are refused.
-      facts: Public settings and the hash of the program; connected are only parties whose facts are equal.
+      facts: Public settings and the hash of the program; connected are only parties whose facts are equal, or `ANY`.
       deadline: Seconds to wait for the parties to come; afterwards, seconds within which every party ends when another
         dies or says nothing, computing included.
       limit: Most bytes of one message.
