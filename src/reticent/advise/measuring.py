@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Run", "measure", "runs"]
 
 T = Technique
+_REPEATS = 3
+_QUICK = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +91,23 @@ def _figure(run: Run, trial: Trial, known: dict[tuple[str, str], Baseline]) -> F
             baseline(trial, "logistic")  # what torch does once, at its first step, is nobody's overhead
         known[key] = baseline(trial, *key)
     plain = known[key]
-    outcome = run.function(trial, plain)
+    outcome = _best(run, trial, plain)
     beside = plain.train if run.task == "train" else plain.predict
     per_row = outcome.rows / beside.rows if run.task == "predict" else 1.0
     return Figure(run.techniques, run.task, run.model, outcome, beside.seconds * per_row, beside.accuracy)
 
 
+def _best(run: Run, trial: Trial, plain: Baseline) -> Outcome:
+    """Run once, or a few times if it is quick: other work on the machine makes a run slower and never faster."""
+    outcomes = [run.function(trial, plain)]
+    while len(outcomes) < _REPEATS and sum(outcome.seconds for outcome in outcomes) < _QUICK:
+        outcomes.append(run.function(trial, plain))
+    return min(outcomes, key=lambda outcome: outcome.seconds)
+
+
 def _runs() -> Iterator[Run]:
     from reticent.advise.run_federated import federation
+    from reticent.advise.run_split import u_shape, vertical
 
     for model in ("logistic", "mlp"):
         yield Run((T.plain,), "train", model, _plain_training)
@@ -104,6 +115,9 @@ def _runs() -> Iterator[Run]:
         yield Run((T.federated, T.privacy), "train", model, federation(private=True, masked=False))
         yield Run((T.federated, T.masks), "train", model, federation(private=False, masked=True))
         yield Run((T.federated, T.privacy, T.masks), "train", model, federation(private=True, masked=True))
+        if model != "logistic":  # a single layer has no place to cut
+            yield Run((T.cut,), "train", model, u_shape)
+        yield Run((T.vertical,), "train", model, vertical)
         yield Run((T.plain,), "predict", model, _plain_prediction)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,38 +9,18 @@ import torch
 from torch import nn
 
 from reticent import dp, federated, training
+from reticent.advise.driving import drive
 from reticent.advise.figures import Outcome
 from reticent.advise.run_plain import BATCH, EPOCHS, RATE, Baseline, make_model
 from reticent.advise.trial import PARTIES, Trial
 from reticent.identity import Roster, SigningKey
-from reticent.roles import Client, Reply, Request
 
-__all__ = ["DELTA", "EPSILON", "Counted", "federation"]
+__all__ = ["DELTA", "EPSILON", "federation"]
 
 EPSILON, DELTA = 3.0, 1e-5
 _SAMPLING = 0.25
 _STEPS = 4  # local steps in a round: as many as one pass at this sampling probability
 _CLIP = 1.0
-
-
-class Counted:
-    """A client whose messages are counted, both ways; everything else is the client's own."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self.bytes = 0
-        self.phases: set[tuple[int, int, str]] = set()
-
-    def cost(self, request: Request) -> dp.Release | None:
-        """Ask the client."""
-        return self._client.cost(request)
-
-    def handle(self, request: Request, grant: dp.Grant | None) -> Reply:
-        """Let the client answer, and count."""
-        reply = self._client.handle(request, grant)
-        self.bytes += len(request.body) + len(reply.message)
-        self.phases.add((request.round, request.attempt, request.phase))
-        return reply
 
 
 def federation(*, private: bool, masked: bool) -> Callable[[Trial, Baseline], Outcome]:
@@ -60,19 +39,16 @@ def _run(trial: Trial, kind: str, *, private: bool, masked: bool) -> Outcome:
     roster = Roster({name: key.public for name, key in keys.items()})
     aggregation = federated.Aggregation(protocol="secagg" if masked else "plain", cohort=PARTIES)
     noise = _noise_multiplier() if private else 0.0  # part of planning, so not part of the time
-    start = time.perf_counter()
     clients = {
-        name: Counted(
-            federated.Client(
-                _model(trial, kind, private=private),
-                _local(weights[name], len(part), noise, name),
-                aggregation,
-                train=part,
-                test=part,
-                name=name,
-                key=keys[name],
-                roster=roster,
-            )
+        name: federated.Client(
+            _model(trial, kind, private=private),
+            _local(weights[name], len(part), noise, name),
+            aggregation,
+            train=part,
+            test=part,
+            name=name,
+            key=keys[name],
+            roster=roster,
         )
         for name, part in sites.items()
     }
@@ -85,15 +61,14 @@ def _run(trial: Trial, kind: str, *, private: bool, masked: bool) -> Outcome:
         private=private,
         roster=roster if masked else None,
     )
-    federated.simulate(server, clients)
-    seconds = time.perf_counter() - start
+    traffic = drive(server, clients)
     model = _model(trial, kind, private=private)
     training.load_flat(model, server.model)
     accuracy = training.evaluate(model, nn.functional.cross_entropy, trial.test, 2).accuracy
     return Outcome(
-        seconds,
-        sum(client.bytes for client in clients.values()),
-        max(len(client.phases) for client in clients.values()),
+        traffic.seconds,
+        traffic.bytes,
+        traffic.rounds,
         accuracy or 0.0,
         len(trial.train),
         PARTIES + 1,

@@ -117,17 +117,14 @@ def reply_to(needs: Needs, answers: Sequence[tuple[Technique, ...]]) -> Reply | 
     if needs.wish is None:
         return None
     using = [answer for answer in answers if _uses(needs.wish, answer)]
+    together = tuple(f"it is part of: {' + '.join(answer)}" for answer in using)
+    best = f"What fits: {' + '.join((using or answers)[0])}." if answers else ""
+    wrong = next((choice for choice in WRONG_CHOICES if choice.made(needs)), None)
+    if wrong is not None and not any(set(answer) <= set(_MEANS[needs.wish]) for answer in using):
+        reasons = (wrong.reason, *(together or _against(needs)))
+        return Reply(needs.wish, fits=False, reasons=reasons, instead=f"{wrong.instead} {best}".strip())
     if using:
-        return Reply(needs.wish, fits=True, reasons=tuple(f"it is part of: {' + '.join(answer)}" for answer in using))
-    best = f"What fits: {' + '.join(answers[0])}." if answers else ""
-    for wrong in WRONG_CHOICES:
-        if wrong.made(needs):
-            return Reply(
-                needs.wish,
-                fits=False,
-                reasons=(wrong.reason, *_against(needs)),
-                instead=f"{wrong.instead} {best}".strip(),
-            )
+        return Reply(needs.wish, fits=True, reasons=together)
     return Reply(
         needs.wish, fits=False, reasons=_against(needs), instead=best or "Nothing here fits; see the answer above."
     )
