@@ -31,6 +31,9 @@ __all__ = ["LeakageReport", "distance_correlation", "label_auc", "leakage"]
 _HINTS = 8
 """How many rows of known label the attacker by direction is given, one at a time; the mean over them is reported."""
 
+_POWER_STEPS = 30
+"""Iterations for the main direction of all gradients (their first singular vector)."""
+
 _BLOCK_VALUES = 1 << 22
 
 
@@ -43,7 +46,7 @@ class LeakageReport:
       distance_correlation_unbiased: The bias-corrected square of it (Szekely and Rizzo 2013), 0 on average for
         independent arrays of any width; the plain one grows towards 1 with the width. May be below 0.
       label_auc_norm: Label inference by the length of returned gradients, .5 to 1; None if not measured here.
-      label_auc_direction: Label inference by their direction, given one row whose label is known.
+      label_auc_direction: Label inference by their direction, given a row whose label is known, or their main one.
       rows: On how many rows.
       measured_on: `canaries` (synthetic rows) or `rows` (a site's own; the figure stays in the site's folder).
     """
@@ -130,15 +133,17 @@ def distance_correlation(first: NDArray[Any], second: NDArray[Any], *, unbiased:
     """
     _same_rows(first, second)
     a, b = (np.asarray(values, dtype=np.float64).reshape(len(values), -1) for values in (first, second))
-    n = len(a)
+    complete = np.isfinite(a).all(1) & np.isfinite(b).all(1)
+    n = int(complete.sum())
     if n < 4:
-        raise UsageError("leakage-rows", f"{n} rows to measure on", hint="give at least 4 rows, better 500")
+        raise UsageError("leakage-rows", f"{n} rows to measure on", hint="give at least 4 complete rows, better 500")
+    a, b = (values[complete] - values[complete].mean(0) for values in (a, b))  # far from 0, distances lose digits
     sums_a, sums_b = np.zeros(n), np.zeros(n)
     products = np.zeros(3)  # sums over all pairs of a*b, a*a, b*b
     block = max(1, _BLOCK_VALUES // n)
     for start in range(0, n, block):
         part = slice(start, start + block)
-        far_a, far_b = _distances(a[part], a), _distances(b[part], b)
+        far_a, far_b = _distances(a, part), _distances(b, part)
         sums_a[part], sums_b[part] = far_a.sum(1), far_b.sum(1)
         products += [np.vdot(far_a, far_b), np.vdot(far_a, far_a), np.vdot(far_b, far_b)]
     combine = _unbiased_covariance if unbiased else _covariance
@@ -159,12 +164,13 @@ def label_auc(gradients: NDArray[Any], labels: NDArray[Any], *, by: Literal["nor
       gradients: Shape `(n, *shape)`.
       labels: Class numbers, shape `(n,)`. With more than two, each class against the rest, and the worst is reported.
       by: `norm`: the length, in whichever sense separates better (the attacker may know which class is the rarer).
-        `direction`: the cosine with the gradient of one row whose label is known, the mean over up to 8 such rows.
+        `direction`: the cosine with the gradient of one row whose label is known, the mean over up to 8 such rows; or
+        the projection on the direction in which gradients vary most, if that separates better.
 
     Returns:
-      .5 to 1, or None where only one class (or, by direction, one row of each class) is present.
+      .5 to 1, or None where only one class is present.
     """
-    vectors = np.asarray(gradients, dtype=np.float64).reshape(len(gradients), -1)
+    vectors = np.nan_to_num(np.asarray(gradients, dtype=np.float64).reshape(len(gradients), -1), posinf=0, neginf=0)
     lengths = np.sqrt((vectors**2).sum(1))
     found = []
     for label in np.unique(labels):
@@ -175,15 +181,27 @@ def label_auc(gradients: NDArray[Any], labels: NDArray[Any], *, by: Literal["nor
             area = auc(lengths, positive)
             found.append(max(area, 1 - area))
             continue
-        units = vectors / np.maximum(lengths, 1e-300)[:, None]
-        known = np.flatnonzero(positive)[:_HINTS]
-        areas = []
-        for row in known if positive.sum() > 1 else ():
-            others = np.arange(len(units)) != row
-            areas.append(auc(units[others] @ units[row], positive[others]))
-        if areas:
-            found.append(max(float(np.mean(areas)), 1 - float(np.mean(areas))))
+        found += _by_direction(vectors, lengths, positive)
     return max(found) if found else None
+
+
+def _by_direction(
+    vectors: NDArray[np.float64], lengths: NDArray[np.float64], positive: NDArray[np.bool_]
+) -> list[float]:
+    """Return the areas of two attackers: one who knows the label of a row, and one who looks for the main direction."""
+    units = vectors / np.maximum(lengths, 1e-300)[:, None]
+    known = np.flatnonzero(positive)[:_HINTS]
+    areas = []
+    for row in known if positive.sum() > 1 else ():
+        others = np.arange(len(units)) != row
+        areas.append(auc(units[others] @ units[row], positive[others]))
+    main = np.ones(vectors.shape[1]) if not lengths.any() else vectors[np.argmax(lengths)]
+    for _ in range(_POWER_STEPS):
+        main = vectors.T @ (vectors @ main)
+        main /= max(float(np.linalg.norm(main)), 1e-300)
+    along = auc(vectors @ main, positive)
+    mean = [float(np.mean(areas))] if areas else []
+    return [max(area, 1 - area) for area in (*mean, along)]
 
 
 def auc(scores: NDArray[Any], positive: NDArray[np.bool_]) -> float:
@@ -195,8 +213,12 @@ def auc(scores: NDArray[Any], positive: NDArray[np.bool_]) -> float:
     return float((ranks[positive].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
 
 
-def _distances(some: NDArray[np.float64], all_rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    squares = (some**2).sum(1)[:, None] + (all_rows**2).sum(1)[None, :] - 2 * some @ all_rows.T
+def _distances(values: NDArray[np.float64], part: slice) -> NDArray[np.float64]:
+    """Return the distances of the rows of `part` to all rows, shape `(block, n)`."""
+    some = values[part]
+    squares = (some**2).sum(1)[:, None] + (values**2).sum(1)[None, :] - 2 * some @ values.T
+    own = np.arange(len(some))
+    squares[own, part.start + own] = 0.0
     distances: NDArray[np.float64] = np.sqrt(np.maximum(squares, 0.0))
     return distances
 
