@@ -14,7 +14,8 @@ from reticent.errors import PolicyRefused
 from reticent.mpc.beaver import ROUNDS, beaver
 from reticent.mpc.link import Link
 from reticent.mpc.products import PRODUCTS, shape_of_product
-from reticent.mpc.protocol import Operation, Protocol
+from reticent.mpc.operation import Operation
+from reticent.mpc.protocol import Protocol
 from reticent.mpc.rounds import Round, Steps, Words
 from reticent.mpc.shared import Shared
 

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from reticent.errors import UsageError
 from reticent.mpc.products import PRODUCTS, shape_of_product
-from reticent.mpc.protocol import Operation, Protocol
+from reticent.mpc.operation import Operation
+from reticent.mpc.protocol import Protocol
 from reticent.mpc.rounds import Steps, Words
 from reticent.mpc.shared import Shared
 from reticent.mpc.truncation import rounds_of as rounds_of_truncation
@@ -64,8 +65,18 @@ def negate(x: Tensor) -> Tensor:
     return linear(x, np.negative)
 
 
-def product(kind: str, x: Tensor, other: Tensor | ArrayLike) -> Tensor:
-    """Return a product of `x` with a tensor, an array or a number, truncated to the session's fraction bits."""
+def product(
+    kind: str, x: Tensor, other: Tensor | ArrayLike, *, fraction: int | None = None, exact: bool | None = None
+) -> Tensor:
+    """Return a product of `x` with a tensor, an array or a number.
+
+    Args:
+      kind: "multiply" or "matmul".
+      x: Left operand.
+      other: Right operand.
+      fraction: Most fraction bits of the result, to which it is truncated; the session's if None.
+      exact: Whether the truncation is; as the session says if None.
+    """
     from reticent.mpc.tensor import Tensor
 
     session = x.session
@@ -75,37 +86,36 @@ def product(kind: str, x: Tensor, other: Tensor | ArrayLike) -> Tensor:
         raw = session.local(
             lambda a: a.map(lambda part: PRODUCTS[kind](part, words)), [x], shape=shape, fraction=x.fraction + bits
         )
-        return rescaled(raw)
+        return rescaled(raw, fraction=fraction, exact=exact)
     check_session(x, other)
     shape = product_shape(kind, x.shape, other.shape)
-    fraction = x.fraction + other.fraction
-    drop = fraction - max(session.fraction_bits, 0) if fraction > session.fraction_bits else 0
-    protocol, exact = session.protocol, session.exact
+    both = x.fraction + other.fraction
+    kept = min(both, session.fraction_bits if fraction is None else fraction)
+    protocol, precisely = session.protocol, session.exact if exact is None else exact
 
     def start(operation: Operation, a: Shared, b: Shared) -> Steps[Shared]:
-        if not drop:
+        if kept == both:
             return (yield from protocol.product(operation, kind, a, b))
         words = yield from protocol.group_product(operation, kind, a, b)
-        return (yield from truncated(protocol, operation, words, shape, drop, exact=exact))
+        return (yield from truncated(protocol, operation, words, shape, both - kept, exact=precisely))
 
-    return session.defer(
-        f"{kind} {x.shape} {other.shape}", start, [x, other], shape=shape, fraction=fraction - drop
-    )
+    return session.defer(f"{kind} {x.shape} {other.shape}", start, [x, other], shape=shape, fraction=kept)
 
 
-def rescaled(x: Tensor) -> Tensor:
-    """Return `x` with the session's fraction bits, truncated if it has more."""
+def rescaled(x: Tensor, *, fraction: int | None = None, exact: bool | None = None) -> Tensor:
+    """Return `x` truncated to at most `fraction` bits after the point (None: the session's)."""
     session = x.session
-    drop = x.fraction - session.fraction_bits
-    if drop <= 0:
+    kept = session.fraction_bits if fraction is None else fraction
+    if x.fraction <= kept:
         return x
-    protocol, exact, shape = session.protocol, session.exact, x.shape
+    protocol, shape, drop = session.protocol, x.shape, x.fraction - kept
+    precisely = session.exact if exact is None else exact
 
     def start(operation: Operation, a: Shared) -> Steps[Shared]:
         words = protocol.to_group(a)
-        return (yield from truncated(protocol, operation, words, shape, drop, exact=exact))
+        return (yield from truncated(protocol, operation, words, shape, drop, exact=precisely))
 
-    return session.defer(f"truncate {shape}", start, [x], shape=shape, fraction=session.fraction_bits)
+    return session.defer(f"truncate {shape}", start, [x], shape=shape, fraction=kept)
 
 
 def truncated(

@@ -17,27 +17,14 @@ from reticent.errors import InternalError
 from reticent.mpc.group import Group
 from reticent.mpc.link import Link
 from reticent.mpc.material import DealerSource, PartySource
+from reticent.mpc.operation import Operation
 from reticent.mpc.recipes import RECIPES, encode_request
 from reticent.mpc.rounds import Steps, Words, idle
 from reticent.mpc.shared import Shared
 
-__all__ = ["Operation", "Protocol"]
+__all__ = ["Protocol"]
 
 T = TypeVar("T")
-
-
-class Operation:
-    """The number of an operation, and of each use of randomness in it; the same at every participant."""
-
-    def __init__(self, number: int, name: str) -> None:
-        self.number = number
-        self.name = name
-        self._uses = 0
-
-    def next(self) -> tuple[int, int]:
-        """Return a number that no other use of randomness in this session has."""
-        self._uses += 1
-        return (self.number, self._uses)
 
 
 class Protocol(ABC):

@@ -8,7 +8,7 @@ from typing import Any
 
 from reticent.errors import IdentityError
 from reticent.mpc.beaver import deal_triple
-from reticent.mpc.material import Source
+from reticent.mpc.lookup import deal_one_hot
 from reticent.mpc.sign import deal_sign
 from reticent.mpc.truncation import deal_truncation
 
@@ -20,11 +20,12 @@ RECIPES: dict[str, Callable[..., Any]] = {
     "triple": deal_triple,
     "truncation": deal_truncation,
     "sign": deal_sign,
+    "one-hot": deal_one_hot,
 }
 
 _MAX_WORDS = 1 << 32
 _MAX_REQUEST = 4096
-_INTEGERS = {"count": _MAX_WORDS, "bits": 62, "payloads": 64, "left_holder": 255, "right_holder": 255}
+_INTEGERS = {"count": _MAX_WORDS, "bits": 62, "payloads": 64, "size": 256, "left_holder": 255, "right_holder": 255}
 
 
 def encode_request(operation: tuple[int, ...], name: str, recipe: str, arguments: Arguments) -> bytes:

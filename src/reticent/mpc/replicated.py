@@ -15,7 +15,8 @@ import numpy as np
 
 from reticent.mpc.link import Link
 from reticent.mpc.products import PRODUCTS
-from reticent.mpc.protocol import Operation, Protocol
+from reticent.mpc.operation import Operation
+from reticent.mpc.protocol import Protocol
 from reticent.mpc.rounds import Round, Steps, Words
 from reticent.mpc.shared import Shared
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from reticent.mpc.cost import Cost, Entry
 from reticent.mpc.link import Link
-from reticent.mpc.protocol import Operation
+from reticent.mpc.operation import Operation
 from reticent.mpc.rounds import Array, Round, Specification, Steps
 
 __all__ = ["Node", "Schedule"]

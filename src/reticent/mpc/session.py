@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from reticent.errors import DataError, UsageError
 from reticent.mpc.cost import Cost
-from reticent.mpc.protocol import Operation, Protocol
+from reticent.mpc.operation import Operation
+from reticent.mpc.protocol import Protocol
 from reticent.mpc.rounds import Steps, Words
 from reticent.mpc.schedule import Node, Schedule
 from reticent.mpc.shared import Shared
@@ -81,10 +82,11 @@ class Session:
             fraction=self.fraction_bits,
         )
 
-    def public(self, array: ArrayLike) -> Tensor:
-        """Return an array that every party knows, as a tensor."""
-        words = self._ring.encode(array)
-        return Tensor(self, Node(None, (), None, self._protocol.public(words)), words.shape, self.fraction_bits)
+    def public(self, array: ArrayLike, *, fraction_bits: int | None = None) -> Tensor:
+        """Return an array that every party knows, as a tensor; with the session's fraction bits unless others are given."""
+        bits = self.fraction_bits if fraction_bits is None else fraction_bits
+        words = Ring64(bits).encode(array)
+        return Tensor(self, Node(None, (), None, self._protocol.public(words)), words.shape, bits)
 
     def reveal_together(self, *tensors: Tensor, to: int | str = "all") -> list[NDArray[np.float64] | None]:
         """Reveal several tensors in one round; None for each at parties that are not meant to see them.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reticent.errors import UsageError
-from reticent.mpc import arithmetic
+from reticent.mpc import arithmetic, comparison, division, elementary
 from reticent.mpc.schedule import Node
 
 if TYPE_CHECKING:
@@ -99,6 +99,75 @@ class Tensor:
         """Return the mean over `axis`."""
         total = self.sum(axis, keepdims=keepdims)
         return total * (total.size / self.size)
+
+    def __truediv__(self, other: Tensor | ArrayLike) -> Tensor:
+        """Return the quotient; a secret divisor must lie in the domain that `reciprocal` has by default."""
+        if isinstance(other, Tensor):
+            return division.divide(self, other)
+        return self * (1.0 / np.asarray(other, dtype=np.float64))
+
+    def __rtruediv__(self, other: ArrayLike) -> Tensor:
+        return self.reciprocal() * other
+
+    # Comparison ---------------------------------------------------------------------------------------------------
+
+    def __lt__(self, other: Tensor | ArrayLike) -> Tensor:
+        return comparison.negative(self - other)
+
+    def __gt__(self, other: Tensor | ArrayLike) -> Tensor:
+        return comparison.negative(-(self - other))
+
+    def __ge__(self, other: Tensor | ArrayLike) -> Tensor:
+        return 1 - (self < other)
+
+    def __le__(self, other: Tensor | ArrayLike) -> Tensor:
+        return 1 - (self > other)
+
+    def relu(self) -> Tensor:
+        """Return max(x, 0)."""
+        return comparison.relu(self)
+
+    def abs(self) -> Tensor:
+        """Return the absolute value."""
+        return comparison.absolute(self)
+
+    def select(self, a: Tensor | ArrayLike, b: Tensor | ArrayLike) -> Tensor:
+        """Return a where this outcome of a comparison is 1, b where it is 0."""
+        return comparison.select(self, a, b)
+
+    def max(self, axis: int, *, keepdims: bool = False) -> Tensor:
+        """Return the maximum over `axis`."""
+        return comparison.largest(self, axis, keepdims=keepdims)
+
+    def argmax(self, axis: int, *, one_hot: bool = False) -> Tensor:
+        """Return the index of the first maximum over `axis`, as whole numbers or as a one among zeros."""
+        return comparison.argmax(self, axis, hot=one_hot)
+
+    # Functions with an error bound over a domain; see the modules `division` and `elementary` -----------------------
+
+    def reciprocal(self, *, low: float = 2.0**-10, high: float = 2.0**14, positive: bool = False) -> Tensor:
+        """Return 1 / x for low <= |x| < high; with `positive`, for x > 0 only and faster."""
+        return division.reciprocal(self, low=low, high=high, positive=positive)
+
+    def sqrt(self, *, low: float = 2.0**-10, high: float = 2.0**14) -> Tensor:
+        """Return the square root for low <= x < high, and 0 for 0."""
+        return division.sqrt(self, low=low, high=high)
+
+    def exp(self) -> Tensor:
+        """Return the exponential for x up to (36 - fraction_bits) ln 2: 13.8 for 16 bits."""
+        return elementary.exp(self)
+
+    def sigmoid(self) -> Tensor:
+        """Return 1 / (1 + exp(-x)), for every x."""
+        return elementary.sigmoid(self)
+
+    def tanh(self) -> Tensor:
+        """Return the hyperbolic tangent, for every x."""
+        return elementary.sigmoid(self * 2) * 2 - 1
+
+    def softmax(self, axis: int = -1) -> Tensor:
+        """Return exp(x) / sum(exp(x)) over `axis`, for every x."""
+        return elementary.softmax(self, axis)
 
     # Shape --------------------------------------------------------------------------------------------------------
 
