@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,7 +13,6 @@ from reticent.he.estimate import Estimate
 from reticent.he.layout import Layout
 from reticent.he.linear import PlainMatrix
 from reticent.he.packing import Packing
-from reticent.he.port import Cipher
 from reticent.he.vector import Vector
 
 __all__ = ["vector_matrix"]
@@ -32,20 +33,21 @@ def vector_matrix(vector: Vector, matrix: NDArray[np.float64]) -> Vector:
             hint=f"use finite weights in shape ({len(vector)}, outputs)",
         )
     context, layout, level = vector.context, vector.layout, vector.level
-    total: Cipher | None = None
-    estimate: Estimate | None = None
+    estimate = Estimate(0.0, 0.0)
+    products = []
     for index, cipher in enumerate(vector.ciphers):
         rows = matrix[index * layout.slots : (index + 1) * layout.slots]
         one = Packing.repeated(layout.slots, len(rows)) if layout.chunks == 1 else Packing.once(layout.slots, len(rows))
         walked = diagonals(rows.T, one)
-        part_estimate = context.estimator.matrix(
+        part = context.estimator.matrix(
             vector.estimate, rows, level, babies=len(walked.babies), folds=len(walked.folds)
         )
-        estimate = part_estimate if estimate is None else estimate.plus(part_estimate)
-        vector.check_range(estimate, level - 1)
-        context.ensure_rotations(sorted(walked.steps))
-        part = PlainMatrix(context.backend, walked, level).apply(cipher, context.evaluation.handle)
-        total = part if total is None else context.backend.add(total, part)
-    if total is None or estimate is None:
-        raise AssertionError
-    return Vector(context, [total], Layout(matrix.shape[1], layout.slots), estimate)
+        estimate = estimate.plus(part)
+        products.append((cipher, walked))
+    vector.check_range(estimate, level - 1)
+    context.ensure_rotations({step for _, walked in products for step in walked.steps})
+    parts = [
+        PlainMatrix(context.backend, walked, level).apply(cipher, context.evaluation.handle)
+        for cipher, walked in products
+    ]
+    return Vector(context, [reduce(context.backend.add, parts)], Layout(matrix.shape[1], layout.slots), estimate)

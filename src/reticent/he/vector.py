@@ -357,11 +357,15 @@ def _numbers(other: Any) -> Array:
             f"an encrypted vector with a {type(other).__name__}",
             hint="use a number, a one-dimensional array, or another encrypted vector",
         ) from error
-    if numbers.ndim > 1 or numbers.size == 0 or not np.isfinite(numbers).all():
+    if numbers.ndim > 1 or numbers.size == 0:
         raise DataError(
-            "operand-not-finite" if numbers.ndim <= 1 and numbers.size else "operand-shape",
+            "operand-shape",
             f"an operand of shape {numbers.shape} for an encrypted vector",
-            hint="use finite numbers, in one dimension; matrices belong behind @",
+            hint="use a number or one dimension; matrices belong behind @",
+        )
+    if not np.isfinite(numbers).all():
+        raise DataError(
+            "operand-not-finite", "an operand that is infinite or not a number", hint="replace missing values first"
         )
     return numbers
 
