@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from reticent.data import Examples
 from reticent.dp import Grant, Release
 from reticent.errors import IdentityError, PolicyRefused
 from reticent.identity import Roster, SigningKey
-from reticent.messages import decode, encode, record
+from reticent.messages import decode, encode
 from reticent.randomness import secret
 from reticent.roles import Reply, Request
 from reticent.split.boundary_port import Boundary
@@ -31,6 +32,7 @@ from reticent.split.holding import Holding
 from reticent.split.rows import order_digest
 from reticent.split.settings import SplitTraining
 from reticent.split.sides import to_array, to_tensor
+from reticent.split.state import Checkpoint
 from reticent.split.wire import (
     EVALUATE,
     TRAIN,
@@ -50,15 +52,6 @@ from reticent.split.wire import (
 __all__ = ["Client"]
 
 _MESSAGE_LIMIT = 1 << 32
-
-
-@record("split.checkpoint", version=1)
-@dataclass(frozen=True)
-class _Checkpoint:
-    """What a site needs to go on after an epoch."""
-
-    parts: bytes
-    order_secret: bytes
 
 
 @dataclass
@@ -88,8 +81,10 @@ class Client:
       ids, test_ids: Vertical: the ids of the rows, in order; the sites' digests of them are compared.
       key, roster: Identity and pinned keys of all sites; needed to hand parts on.
       checkpoints: Where the state after each epoch is kept, by epoch; a mapping onto a disk makes it durable.
-      activations: Defence of the features; needs a frozen bottom.
+      activations: Defence of the features. The bottom is frozen, or learns by the boundary's updates alone.
       outputs: Defence of the labels; needs a head.
+      covers: What the defences are to cover: `record`, the features and labels of a row, with a boundary for whatever
+        of both this site holds; or `labels` alone, with features in the clear.
       metrics_noise_multiplier: Noise in the counts of an evaluation; with a defence, exact ones are never sent.
 
     Raises:
@@ -113,12 +108,15 @@ class Client:
         checkpoints: MutableMapping[int, bytes] | None = None,
         activations: Boundary | None = None,
         outputs: Boundary | None = None,
+        covers: Literal["record", "labels"] = "record",
         metrics_noise_multiplier: float | None = None,
     ) -> None:
         self._settings = settings
         self._site = site
-        self._holding = Holding(parts, train, test, settings, site=site)
-        self._defences = Defences(activations, outputs, metrics_noise_multiplier, settings, site=site)
+        defended = activations is not None or outputs is not None
+        self._holding = Holding(parts, train, test, settings, site=site, defended=defended)
+        self._defences = Defences(activations, outputs, metrics_noise_multiplier, settings, covers=covers, site=site)
+        self._defences.check(self._holding.bottom.module, train, self._holding.rows(EVALUATE).units)
         self._order = _digest_of(ids) + _digest_of(test_ids)
         self._key = key
         self._roster = roster
@@ -182,7 +180,7 @@ class Client:
         if self._done == epoch and unspoiled:
             return
         if epoch in self._checkpoints:
-            kept = decode(self._checkpoints[epoch], _Checkpoint, limit=_MESSAGE_LIMIT)
+            kept = decode(self._checkpoints[epoch], Checkpoint, limit=_MESSAGE_LIMIT)
             self._holding.unpack(kept.parts)
             self._order_secret = kept.order_secret
         elif epoch == 0 and self._done is None:
@@ -236,8 +234,19 @@ class Client:
         bottom = self._holding.bottom
         if (gradient is None) != (bottom.waiting is None) or (bottom.waiting is not None and not self._headed(task)):
             raise _out_of_order("gradient", self._site)
-        if gradient is not None:
-            bottom.backward(to_tensor(gradient, bottom.module))
+        if gradient is None:
+            return
+        returned = to_tensor(gradient, bottom.module)
+        if not self._defences.trains:
+            bottom.backward(returned)
+            return
+        rows = task.batches[task.sent - 1]
+        features, _ = self._holding.rows(TRAIN).take(rows)
+
+        def update(mean: Tensor) -> None:
+            self._defences.update(bottom, features, mean * len(rows), rows)
+
+        bottom.learn_by(returned, update)
 
     def _headed(self, task: _Task) -> bool:
         return self._holding.labels is None or task.headed == task.sent
@@ -260,7 +269,8 @@ class Client:
         def protect(gradient: Tensor) -> Tensor:
             return self._defences.outputs(gradient, rows, known.units[rows])
 
-        return encode(HeadGradient(to_array(labels.learn(values, truth, protect))))
+        defended = protect if self._defences.outputs_defended else None
+        return encode(HeadGradient(to_array(labels.learn(values, truth, defended))))
 
     def _close(self, task: _Task, body: bytes) -> Reply:
         wanted = decode(body, CloseRequest, limit=_MESSAGE_LIMIT)
@@ -301,7 +311,7 @@ class Client:
         return encode(Nothing())
 
     def _save(self, epoch: int) -> None:
-        self._checkpoints[epoch] = encode(_Checkpoint(self._holding.pack(generator=True), self._order_secret))
+        self._checkpoints[epoch] = encode(Checkpoint(self._holding.pack(generator=True), self._order_secret))
 
 
 def _digest_of(ids: Sequence[str] | None) -> bytes:

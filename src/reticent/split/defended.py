@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
+from reticent.data import Examples
 from reticent.dp import Event, Gaussian, Grant, Release
 from reticent.errors import PolicyRefused
 from reticent.split.boundary_port import Boundary, Crossing
 from reticent.split.labels import Counted
 from reticent.split.settings import SplitTraining
+from reticent.split.sides import Side
 from reticent.split.wire import EVALUATE, TRAIN, Counts
 from reticent.training import METRICS_GRID, noised_confusion
 
@@ -29,9 +32,11 @@ class Defences:
         metrics_noise_multiplier: float | None,
         settings: SplitTraining,
         *,
+        covers: Literal["record", "labels"],
         site: str,
     ) -> None:
         self._activations = activations
+        self._for_tests: Boundary | None = None
         self._outputs = outputs
         self._counts = None if metrics_noise_multiplier is None else Gaussian(metrics_noise_multiplier)
         self._classes = settings.classes
@@ -39,6 +44,7 @@ class Defences:
         self._has_labels = site in settings.head_sites
         self._grant: Grant | None = None
         self._crossings: dict[str, Crossing] = {}
+        self._covers = covers
         if activations is not None or outputs is not None:
             self._require_kept(settings)
         elif self._counts is not None:
@@ -54,17 +60,26 @@ class Defences:
                 f"site {self._site} sends its labels in the clear in the shape vanilla",
                 'use shape = "u-shape", in which labels stay',
             )
-        if self._activations is not None and settings.bottom_optimizer is not None:
-            raise _empty_promise(
-                f"the bottom of site {self._site} is trained on the exact rows, which others' activations would show",
-                "set bottom_optimizer = None and start from a public bottom",
-            )
         if self._outputs is not None and not self._has_labels:
             raise _empty_promise(
                 f"site {self._site} has no labels to defend", "give the defence of the labels to a site with a head"
             )
-        releases = self._releases(TRAIN)
-        said = {(each.unit, each.relation, each.population, each.dataset) for each in releases}
+        # Features enter the bottom's activations and weights, labels the gradients: one boundary covers one of them.
+        wanted = {"activations": self._covers == "record", "outputs": self._has_labels}
+        given = {"activations": self._activations is not None, "outputs": self._outputs is not None}
+        if wanted != given:
+            raise _empty_promise(
+                f"a defence that covers {self._covers} at site {self._site} has "
+                f"{' and '.join(name for name in given if given[name])}",
+                f"give it {' and '.join(name for name in wanted if wanted[name])}; with covers = 'labels' features are "
+                "sent in the clear, and the plan must say so",
+            )
+        if self._activations is not None and settings.bottom_optimizer is not None and not self._activations.trains:
+            raise _empty_promise(
+                f"the bottom of site {self._site} is trained on the exact rows, which others' activations would show",
+                "plan noise for its updates too, or set bottom_optimizer = None and start from a public bottom",
+            )
+        said = {(each.unit, each.relation, each.population, each.dataset) for each in self._releases(TRAIN)}
         if len(said) > 1:
             raise _empty_promise(
                 f"the two defences of site {self._site} speak of different units or populations",
@@ -76,8 +91,19 @@ class Defences:
                 "set metrics_noise_multiplier, or evaluations = ()",
             )
 
+    def check(self, bottom: nn.Module, rows: Examples, test_units: NDArray[np.int64]) -> None:
+        """Refuse a bottom that a boundary cannot defend, and be ready for passes over the test rows."""
+        if self._activations is not None:
+            self._activations.check_bottom(bottom, rows.features.shape[1:])
+            self._for_tests = self._activations.for_tests(test_units)
+
+    @property
+    def trains(self) -> bool:
+        """Whether the bottom learns by the boundary's updates."""
+        return self._activations is not None and self._activations.trains
+
     def _releases(self, task: str) -> list[Release]:
-        used = (self._activations, self._outputs if task == TRAIN else None)
+        used = (self._activations, self._outputs) if task == TRAIN else (self._for_tests, None)
         return [boundary.cost() for boundary in used if boundary is not None]
 
     def cost(self, task: str) -> Release | None:
@@ -88,16 +114,7 @@ class Defences:
         events: list[Event] = [event for release in self._releases(task) for event in release.events]
         if task == EVALUATE and self._has_labels and self._counts is not None:
             events.append(self._counts)
-        about = model.cost()
-        if not events:
-            return None
-        return Release(
-            events=tuple(events),
-            unit=about.unit,
-            relation=about.relation,
-            population=about.population,
-            dataset=about.dataset,
-        )
+        return replace(model.cost(), events=tuple(events)) if events else None
 
     def open(self, task: str, grant: Grant | None) -> None:
         """Begin a pass.
@@ -114,20 +131,31 @@ class Defences:
                 f"site {self._site} was asked for a defended pass without a grant",
                 hint="let the host commit the client's cost first",
             )
-        if self._activations is not None:
-            self._crossings["activations"] = self._activations.open(grant)
+        features = self._activations if task == TRAIN else self._for_tests
+        if features is not None:
+            self._crossings["activations"] = features.open(grant)
         if self._outputs is not None and task == TRAIN:
             self._crossings["outputs"] = self._outputs.open(grant)
+
+    def update(self, bottom: Side, features: Tensor, returned: Tensor, rows: NDArray[np.int64]) -> None:
+        """Let the bottom learn from each row's own gradient, noised."""
+        assert bottom.optimizer is not None  # noqa: S101  (a frozen bottom learns nothing)
+        crossing = self._crossings["activations"]
+        crossing.update(bottom.module, features, returned, bottom.optimizer, rows=rows)
 
     def activations(self, values: Tensor, rows: NDArray[np.int64], units: NDArray[np.int64]) -> Tensor:
         """Return what may leave instead of `values`."""
         crossing = self._crossings.get("activations")
         return values if crossing is None else crossing.release(values, rows=rows, units=units)
 
+    @property
+    def outputs_defended(self) -> bool:
+        """Whether the labels have a defence."""
+        return self._outputs is not None
+
     def outputs(self, gradient: Tensor, rows: NDArray[np.int64], units: NDArray[np.int64]) -> Tensor:
-        """Return what may be used instead of each row's gradient."""
-        crossing = self._crossings.get("outputs")
-        return gradient if crossing is None else crossing.release(gradient, rows=rows, units=units)
+        """Return what may be used instead of each row's gradient; only while a defended pass is open."""
+        return self._crossings["outputs"].release(gradient, rows=rows, units=units)
 
     def counts(self, counted: Counted, units: NDArray[np.int64]) -> tuple[Counts, dict[str, Any]]:
         """Return the counts that may leave, and the exact figures, which stay."""

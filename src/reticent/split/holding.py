@@ -34,6 +34,7 @@ class Holding:
         settings: SplitTraining,
         *,
         site: str,
+        defended: bool,
     ) -> None:
         bottom, head = parts if isinstance(parts, tuple) else (parts, None)
         _require_fitting(bottom, head, settings, site)

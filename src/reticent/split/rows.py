@@ -19,10 +19,17 @@ __all__ = ["Rows", "epoch_batches", "evaluation_batches", "order_digest"]
 
 
 class Rows:
-    """Complete rows of one site, in the type and on the device of its bottom."""
+    """Rows of one site, in the type and on the device of its bottom.
 
-    def __init__(self, examples: Examples, part: nn.Module, settings: SplitTraining, *, site: str) -> None:
-        kept = np.flatnonzero(examples.complete)
+    Args:
+      defended: Rows with values that are missing are kept with zeros in their place, since how many there are would
+        show in the number of batches. Otherwise they are left out.
+    """
+
+    def __init__(
+        self, examples: Examples, part: nn.Module, settings: SplitTraining, *, site: str, defended: bool
+    ) -> None:
+        kept = np.arange(len(examples)) if defended else np.flatnonzero(examples.complete)
         if settings.shape == "vertical" and len(kept) < len(examples):
             raise DataError(
                 "vertical-row-incomplete",
@@ -30,7 +37,8 @@ class Rows:
                 hint="a row that one site leaves out would shift all rows after it: impute before the rows are aligned",
             )
         like = next((value for value in part.parameters() if value.is_floating_point()), torch.empty(0))
-        self.features = torch.from_numpy(examples.features[kept]).to(device=like.device, dtype=like.dtype)
+        features = torch.from_numpy(examples.features[kept])
+        self.features = torch.where(features.isfinite(), features, 0.0).to(device=like.device, dtype=like.dtype)
         labels = torch.from_numpy(examples.labels[kept])
         self.labels = labels.to(like.device, like.dtype) if labels.is_floating_point() else labels.to(like.device)
         self.units: NDArray[np.int64] = examples.units[kept]

@@ -7,23 +7,20 @@ passes through it sealed. All state between two tasks is its part, its optimiser
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import nn
 
 from reticent.errors import InternalError, UsageError
 from reticent.messages import decode, encode, record
-from reticent.roles import Exchange
+from reticent.roles import Exchange, Finished, Metrics
 from reticent.split.middle import Middle
 from reticent.split.passes import Figures, Pass, Step, begin
 from reticent.split.settings import SplitTraining
 
-__all__ = ["Finished", "Metrics", "Server"]
+__all__ = ["Server"]
 
 
 @record("split.state", version=1)
@@ -35,48 +32,6 @@ class _State:
     parts: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Metrics:
-    """Figures over all held-out rows: counts (classes, classes), rows are the truth; loss and AUC where released.
-
-    The AUC is known where one party has all labels.
-    """
-
-    confusion: NDArray[np.float64]
-    loss: float | None
-    auc: float | None = None
-
-    @property
-    def accuracy(self) -> float | None:
-        """Share of right answers, within 0 and 1 though the counts may be noised; None without classes or counts."""
-        total = float(self.confusion.sum())
-        return float(np.clip(np.trace(self.confusion) / total, 0.0, 1.0)) if total > 0 else None
-
-    def accuracy_deviation(self, cell_deviation: float) -> float | None:
-        """Return the standard deviation of `accuracy` that the noise alone causes, to first order.
-
-        Args:
-          cell_deviation: Standard deviation of the noise in each cell of the summed counts.
-        """
-        total, accuracy = float(self.confusion.sum()), self.accuracy
-        if accuracy is None or cell_deviation == 0:
-            return None
-        classes = len(self.confusion)
-        spread = classes * (1 - accuracy) ** 2 + (classes**2 - classes) * accuracy**2
-        return cell_deviation * math.sqrt(spread) / total
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A task that has just been completed."""
-
-    task: str
-    round: int
-    attempt: int
-    contributors: tuple[str, ...]
-    metrics: Metrics | None
-
-
 class Server:
     """The coordinator, for any cut model.
 
@@ -86,6 +41,10 @@ class Server:
       labels, test_labels: Vertical with `settings.labels = None` only: the coordinator's labels, in the common order.
       order: Vertical: `split.order_digest` of the ids of these labels, of the training and then of the held-out rows;
         compared with the sites' own.
+
+    Attributes:
+      part: The coordinator's part, trained in place.
+      finished: The task that `feed` has just completed.
 
     Raises:
       UsageError: If labels are given where none belong, or missing.
@@ -109,6 +68,7 @@ class Server:
                 f"{settings.shape} with labels = {settings.labels!r}",
                 hint="pass labels to the server exactly where the settings are vertical with labels = None",
             )
+        self.part = part
         self.finished: Finished | None = None
         self._settings = settings
         self._middle = Middle(part, settings, labels, test_labels, order)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,24 @@ class Side:
         Raises:
           IdentityError: If the gradient is not one of that output.
         """
+        entered, left = self._answered(gradient)
+        if left.requires_grad:
+            left.backward(gradient)  # type: ignore[no-untyped-call]
+        self.step()
+        return entered.grad
+
+    def learn_by(self, gradient: Tensor, update: Callable[[Tensor], None]) -> None:
+        """Take the gradient of the last output and let `update` learn from it, in place of `backward`.
+
+        Raises:
+          IdentityError: If the gradient is not one of that output.
+        """
+        self._answered(gradient)
+        if self.optimizer is not None:
+            update(gradient)
+
+    def _answered(self, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what entered and left in the batch under way, which `gradient` must fit; the batch is then over."""
         left, entered = self._left, self._entered
         if left is None or entered is None or gradient.shape != left.shape or gradient.dtype != left.dtype:
             raise IdentityError(
@@ -76,10 +95,7 @@ class Side:
                 hint="lower the learning rate; if it was low enough before, find out which party changed",
             )
         self._left = self._entered = None
-        if left.requires_grad:
-            left.backward(gradient)  # type: ignore[no-untyped-call]
-        self.step()
-        return entered.grad
+        return entered, left
 
     def step(self) -> None:
         """Make the optimiser's step and forget the gradients."""

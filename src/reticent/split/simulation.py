@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from reticent.dp import Grant
-from reticent.roles import Client, Request
-from reticent.split.server import Finished, Server
+from reticent.roles import Client, Finished, Request, Server
 
 __all__ = ["Witness", "simulate"]
 

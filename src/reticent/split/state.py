@@ -2,18 +2,46 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from reticent.errors import IdentityError
+from reticent.messages import decode, record
+from reticent.split.settings import SplitTraining
 from reticent.split.sides import Side
 
-__all__ = ["pack", "unpack"]
+__all__ = ["Checkpoint", "pack", "parts_bytes", "state_dicts", "unpack"]
 
 _GENERATOR = "generator"
+
+
+@record("split.checkpoint", version=1)
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a site needs to go on after an epoch: its parts, and the secret that orders its rows."""
+
+    parts: bytes
+    order_secret: bytes
+
+
+def state_dicts(checkpoint: bytes) -> dict[str, Tensor]:
+    """Return the weights in a site's checkpoint under the names of the model that was cut, bottom and head together.
+
+    Raises:
+      IdentityError: If the bytes are no checkpoint.
+    """
+    try:
+        tensors = load(decode(checkpoint, Checkpoint, limit=len(checkpoint)).parts)
+    except (SafetensorError, ValueError) as error:
+        raise _malformed() from error
+    named = ((key.split("/", 2), value) for key, value in tensors.items() if "/" in key)
+    return {place[2]: value for place, value in named if place[1] == "weights"}
 
 
 def pack(sides: Mapping[str, Side], *, generator: bool) -> bytes:
@@ -55,11 +83,27 @@ def unpack(sides: Mapping[str, Side], data: bytes) -> None:
         if _GENERATOR in tensors:
             torch.set_rng_state(tensors[_GENERATOR])
     except Exception as error:
-        raise IdentityError(
-            "malformed-parts",
-            "the state of a part does not fit the part that this party holds",
-            hint="run the same version and the same model at every party; otherwise the bytes were damaged",
-        ) from error
+        raise _malformed() from error
+
+
+def _malformed() -> IdentityError:
+    return IdentityError(
+        "malformed-parts",
+        "the state of a part does not fit the part that this party holds",
+        hint="run the same version and the same model at every party; otherwise the bytes were damaged",
+    )
+
+
+def parts_bytes(bottom: nn.Module, head: nn.Module | None, settings: SplitTraining) -> int:
+    """Return the size of what a site hands on, weights and optimisers, for `split.traffic`; nothing is changed."""
+    sides = {"bottom": Side(copy.deepcopy(bottom), settings.bottom_optimizer)}
+    if head is not None:
+        sides["head"] = Side(copy.deepcopy(head), settings.head_optimizer)
+    for side in sides.values():
+        for value in side.module.parameters():
+            value.grad = torch.zeros_like(value) if value.requires_grad else None
+        side.step()
+    return len(pack(sides, generator=False))
 
 
 def _load_optimizer(side: Side, name: str, tensors: Mapping[str, Tensor]) -> None:
