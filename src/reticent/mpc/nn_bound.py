@@ -2,7 +2,7 @@
 
 One unit u is 2^-f. An encoded number is off by u/2 at most, a truncated product by u. A sum of products with encoded
 weights w' carries the error e of its inputs on: |w| e + (|x| + e) u/2. Comparisons are exact, so ReLU and maximum carry
-errors on unchanged; sigmoid and softmax add what their approximation may be off (`SIGMOID_ERROR`, `SOFTMAX_ERROR`).
+errors on unchanged. A sigmoid of the encoded number is off by 2 u, a softmax over n by (n + 4) u (`elementary`).
 """
 
 from __future__ import annotations
@@ -16,12 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from reticent.lowering import INPUT, Program, evaluate, ops
 
-__all__ = ["SIGMOID_ERROR", "SOFTMAX_ERROR", "fixed_point_bound"]
+__all__ = ["fixed_point_bound"]
 
 Array = NDArray[np.float64]
-
-SIGMOID_ERROR = 1e-3
-SOFTMAX_ERROR = 1e-3
 
 
 def fixed_point_bound(program: Program, x: ArrayLike, *, fraction_bits: int = 16) -> Array:
@@ -93,10 +90,12 @@ _RULES: dict[type[ops.Op], Callable[..., Any]] = {
     ops.Polynomial: _polynomial,
     ops.Relu: lambda _, __, ___, e: e,
     ops.Reshape: lambda op, _, __, e: evaluate(op, e),
-    ops.Sigmoid: lambda _, __, ___, e: e / 4 + SIGMOID_ERROR,
+    ops.Sigmoid: lambda _, unit, __, e: e / 4 + 2 * unit,
     # A softmax moves by half the largest shift of its inputs at most: p_i sum_j p_j |e_i - e_j| <= 2 p_i (1 - p_i) e.
-    ops.Softmax: lambda op, _, x, e: 0.0 * x + e.max(axis=op.axis + 1, keepdims=True) / 2 + SOFTMAX_ERROR,
+    ops.Softmax: lambda op, unit, x, e: (
+        0.0 * x + e.max(axis=op.axis + 1, keepdims=True) / 2 + (x.shape[op.axis + 1] + 4) * unit
+    ),
     ops.Square: lambda _, unit, x, e: _product(unit, x, x, e, e),
     ops.Subtract: lambda _, __, x, y, e, d: e + d,  # noqa: ARG005
-    ops.Tanh: lambda _, unit, __, e: e + 2 * SIGMOID_ERROR + unit,
+    ops.Tanh: lambda _, unit, __, e: e + 4 * unit,  # 2 sigmoid(2 x) - 1
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +17,9 @@ from reticent.mpc.schedule import Node, Schedule
 from reticent.mpc.shared import Shared
 from reticent.mpc.tensor import Tensor
 from reticent.rings import Ring64
+
+if TYPE_CHECKING:
+    from reticent.mpc.nn import Network
 
 __all__ = ["Session"]
 
@@ -110,6 +113,12 @@ class Session:
             for tensor, node in zip(tensors, opened, strict=True)
         ]
 
+    def compile(self, module: Any, example: Any = None, *, owner: int) -> Network:
+        """Return a torch module or lowered program, with the weights of party `owner`: see `reticent.mpc.nn.compile`."""
+        from reticent.mpc.nn import compile as compiled
+
+        return compiled(self, module, example, owner=owner)
+
     def complete(self) -> None:
         """Do now all that was asked for, instead of at the next reveal."""
         self._schedule.run()
@@ -187,5 +196,3 @@ class Session:
 def _at_once(function: Callable[..., Shared], values: tuple[Shared, ...]) -> Steps[Shared]:
     yield from ()
     return function(*values)
-
-
