@@ -42,7 +42,7 @@ class Holding:
         self._site = site
         self.bottom = Side(bottom, settings.bottom_optimizer, first=True)
         self.labels = None if head is None else LabelSide(Side(head, settings.head_optimizer), settings)
-        self._train = Rows(train, bottom, settings, site=site)
+        self._train = Rows(train, bottom, settings, site=site, defended=defended)
         self._test = Rows(
             test if test is not None else train.select(np.array([], dtype=np.intp)), bottom, settings, site=site
         )
