@@ -50,7 +50,9 @@ from reticent.he.wire import (
 
 if TYPE_CHECKING:
     from reticent.he.client import ClientSpec, PredictionKeys, keygen
-    from reticent.he.compile import Program, compile  # noqa: A004  (he.compile is the public name)
+    from reticent.he.processes import predict_in_processes
+    from reticent.he.program import Program, compile  # noqa: A004  (he.compile is the public name)
+    from reticent.he.service import Prediction, PredictionClient, PredictionServer, predict_remote, serve
 
 __all__ = [
     "SECURITY_BITS",
@@ -62,7 +64,10 @@ __all__ = [
     "EvaluationKeys",
     "OwnMac",
     "Parameters",
+    "Prediction",
+    "PredictionClient",
     "PredictionKeys",
+    "PredictionServer",
     "Program",
     "Seal",
     "Signed",
@@ -77,15 +82,24 @@ __all__ = [
     "load_ciphertexts",
     "load_evaluation_keys",
     "open_context",
+    "predict_in_processes",
+    "predict_remote",
+    "serve",
 ]
 
 # The compiler reads torch modules: loaded when it is asked for, so that importing this package loads no torch.
 _LATER = {
     "ClientSpec": "client",
+    "Prediction": "service",
+    "PredictionClient": "service",
     "PredictionKeys": "client",
-    "Program": "compile",
-    "compile": "compile",
+    "PredictionServer": "service",
+    "Program": "program",
+    "compile": "program",
     "keygen": "client",
+    "predict_in_processes": "processes",
+    "predict_remote": "service",
+    "serve": "service",
 }
 
 

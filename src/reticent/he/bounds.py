@@ -134,7 +134,7 @@ def _power_error(stage: Power, largest: float, noise: Noise, level: int, paramet
         return math.hypot(
             noise.rescaling / parameters.scale(level - 1), noise.key_switching(level) / parameters.scale(level) ** 2
         )
-    step = (noise.rescaling + noise.key_switching(level)) / min(parameters.scale(l) for l in range(level + 1))
+    step = (noise.rescaling + noise.key_switching(level)) / min(parameters.scale(below) for below in range(level + 1))
     return step * sum(
         abs(c) * 2 * k * max(1.0, largest) ** (k - 1) for k, c in enumerate(stage.coefficients) if k
     ) + step * len(stage.coefficients)

@@ -53,16 +53,13 @@ class PlainMatrix:
         moved = {0: vector} | {
             step: backend.rotate(vector, step * rows, evaluation) for step in self.diagonals.babies
         }  # fmt: skip
-        total: Cipher | None = None
+        parts = []
         for giant, babies, plains in self._groups:
             part = backend.dot_plain([moved[baby] for baby in babies], plains)
-            if giant:
-                part = backend.rotate(part, giant * rows, evaluation)
-            if total is None:
-                total = part
-            else:
-                backend.add_inplace(total, part)
-        assert total is not None  # a matrix of zeros was refused
+            parts.append(backend.rotate(part, giant * rows, evaluation))
+        total = parts[0]
+        for part in parts[1:]:
+            total = backend.add(total, part)
         result = backend.rescale(total)
         for step in self.diagonals.folds:
             result = backend.add(result, backend.rotate(result, step * rows, evaluation))

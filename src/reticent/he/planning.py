@@ -80,7 +80,7 @@ def plan(stages: Stages, low: Array, high: Array, *, precision: float, rows: int
             continue
         before, after, maps = _pack(stages, degree // 2, rows or fitting)
         for bases in (1, 2):
-            best = _best(degree, bases, stages, found, maps, precision)
+            best = _best(degree, bases, stages, found, maps=maps, precision=precision)
             if best is not None and DEVIATIONS * best[1] <= precision / 2:
                 worst, typical, parameters = best
                 return Plan(stages, found, parameters, before, after, maps, DEVIATIONS * typical, DEVIATIONS * worst)
@@ -133,9 +133,9 @@ def _base_bits(stages: Stages, found: list[Range], scale: int) -> int:
 
 
 def _best(
-    degree: int, bases: int, stages: Stages, found: list[Range], maps: dict[int, Diagonals], precision: float
+    degree: int, bases: int, stages: Stages, found: list[Range], *, maps: dict[int, Diagonals], precision: float
 ) -> tuple[float, float, Parameters] | None:
-    """Return bound, typical error and parameters of the scale with the smallest error: larger ones starve the special prime."""
+    """Return worst and typical deviation and parameters of the best scale: larger ones starve the special prime."""
     best: tuple[float, float, Parameters] | None = None
     for parameters in _candidates(degree, stages, found, precision, (bases,)):
         worst, typical = error_deviation(stages, found, maps, parameters)

@@ -76,7 +76,7 @@ class Power:
 
     def run(self, x: Array) -> Array:
         """Return the result in float64."""
-        return np.polynomial.polynomial.polyval(x, self.coefficients)
+        return np.asarray(np.polynomial.polynomial.polyval(x, self.coefficients), dtype=np.float64)
 
 
 Stage = Map | Power
@@ -131,7 +131,7 @@ def stages_of(program: Program) -> Stages:
         if isinstance(op, _LINEAR):
             segment.append(op)
         else:
-            power = _power(op)
+            power = _power(op, f"activation {1 + sum(isinstance(stage, Power) for stage in stages)}")
             stages += _map(program, base, segment, op.inputs[0])
             stages.append(power)
             base, segment = op.name, []
@@ -143,8 +143,7 @@ def stages_of(program: Program) -> Stages:
     )
 
 
-def _power(op: Op) -> Power:
-    name = op.place or op.name
+def _power(op: Op, name: str) -> Power:
     if isinstance(op, ops.Square) or (isinstance(op, ops.Multiply) and op.inputs[0] == op.inputs[1]):
         return Power(name, (0.0, 0.0, 1.0))
     if isinstance(op, ops.Polynomial):
