@@ -43,9 +43,8 @@ class Holding:
         self.bottom = Side(bottom, settings.bottom_optimizer, first=True)
         self.labels = None if head is None else LabelSide(Side(head, settings.head_optimizer), settings)
         self._train = Rows(train, bottom, settings, site=site, defended=defended)
-        self._test = Rows(
-            test if test is not None else train.select(np.array([], dtype=np.intp)), bottom, settings, site=site
-        )
+        held_out = train.select(np.array([], dtype=np.intp)) if test is None else test
+        self._test = Rows(held_out, bottom, settings, site=site, defended=defended)
         if settings.shape == "vanilla" or head is not None:
             self._train.require_labels(settings.classes, site=site)
             self._test.require_labels(settings.classes, site=site)

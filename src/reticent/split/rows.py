@@ -29,7 +29,8 @@ class Rows:
     def __init__(
         self, examples: Examples, part: nn.Module, settings: SplitTraining, *, site: str, defended: bool
     ) -> None:
-        kept = np.arange(len(examples)) if defended else np.flatnonzero(examples.complete)
+        complete = examples.complete & np.isfinite(examples.labels)
+        kept = np.arange(len(examples)) if defended else np.flatnonzero(complete)
         if settings.shape == "vertical" and len(kept) < len(examples):
             raise DataError(
                 "vertical-row-incomplete",
@@ -39,7 +40,7 @@ class Rows:
         like = next((value for value in part.parameters() if value.is_floating_point()), torch.empty(0))
         features = torch.from_numpy(examples.features[kept])
         self.features = torch.where(features.isfinite(), features, 0.0).to(device=like.device, dtype=like.dtype)
-        labels = torch.from_numpy(examples.labels[kept])
+        labels = torch.from_numpy(np.nan_to_num(examples.labels[kept], posinf=0.0, neginf=0.0))
         self.labels = labels.to(like.device, like.dtype) if labels.is_floating_point() else labels.to(like.device)
         self.units: NDArray[np.int64] = examples.units[kept]
 
