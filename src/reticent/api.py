@@ -118,7 +118,7 @@ def _derive(
     from reticent.training import loss_by_name
 
     found = factory or find_factory(study.model.factory, base)
-    facts = probe(study, found, loss or loss_by_name(study.model.loss))
+    facts = probe(study, found, loss or loss_by_name(study.model.loss), base=base)
     return BoundPlan(derive(study, facts), study, base, factory, loss)
 
 

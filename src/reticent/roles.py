@@ -56,10 +56,14 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """Released figures over all sites: confusion counts (classes, classes), rows are the truth; loss or None."""
+    """Released figures over all sites: confusion counts (classes, classes), rows are the truth; loss and AUC or None.
+
+    The AUC is known where one party has all labels.
+    """
 
     confusion: NDArray[np.float64]
     loss: float | None
+    auc: float | None = None
 
     @property
     def accuracy(self) -> float | None:

@@ -192,6 +192,14 @@ def _request_changed(folder: pathlib.Path) -> object:
     return journal.find(request, b"another hash")
 
 
+def _forgotten(folder: pathlib.Path) -> object:
+    journal = Journal(folder)
+    asked = [Request("run", 1, 1, f"train/batch-{number}", b"") for number in range(9)]
+    for request in asked:
+        journal.write(request, b"hash", Reply(b"answer"))
+    return journal.find(asked[0], b"hash")
+
+
 def _locked(folder: pathlib.Path) -> object:
     with durable.exclusive(folder / "lock", what="a test"), durable.exclusive(folder / "lock", what="a test"):
         return None
@@ -255,6 +263,7 @@ CASES: dict[str, Callable[[pathlib.Path], object]] = {
     "plan-differs": lambda folder: _ready(folder, plan_hash="another"),
     "population-differs": _consent(population="another hospital"),
     "purpose-not-allowed": _consent(purposes=["something else"]),
+    "reply-forgotten": _forgotten,
     "request-changed": _request_changed,
     "run-locked": _locked,
     "site-failed": _site_failed,

@@ -14,12 +14,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from reticent.data import Prepared
+from reticent.data import AlignedColumns, Prepared
 from reticent.engines.local import InProcess
 from reticent.engines.processes import Processes
 from reticent.errors import ReticentError
-from reticent.federated import Finished, Server
-from reticent.roles import Engine
+from reticent.roles import Engine, Finished, Server
 from reticent.runs import (
     Binding,
     Event,
@@ -47,7 +46,7 @@ class Laptop:
     binding: Binding
     sources: Mapping[str, Source]
     observer: Observer
-    _prepared: dict[str, Prepared] = field(default_factory=dict)
+    _prepared: dict[str, Prepared | AlignedColumns] = field(default_factory=dict)
 
     def run(self) -> None:
         """Run to the end of the plan, from the last state on disk.
@@ -86,10 +85,10 @@ class Laptop:
             }
         )
 
-    def _rows(self, site: str) -> Callable[[], Prepared]:
+    def _rows(self, site: str) -> Callable[[], Prepared | AlignedColumns]:
         """Return what prepares the rows of `site`, once: the baselines use them again."""
 
-        def prepare() -> Prepared:
+        def prepare() -> Prepared | AlignedColumns:
             if site not in self._prepared:
                 self._prepared[site] = self.binding.prepare(site, self.sources[site], self.observer)
             return self._prepared[site]
@@ -105,20 +104,17 @@ class Laptop:
 
     def _write_model(self, name: str, server: Server, done: Finished) -> None:
         """Write the server's model, and its hash into the log, so that an exchanged file is told from the true one."""
-        from reticent.training import load_flat
-
-        model, plan = self.binding.model(), self.binding.plan
-        load_flat(model, server.model)
         path = self.folder.path / name
-        digest = save_model(path, model, plan=plan, round_number=done.round, attempt=done.attempt)
+        model = self.binding.released(server)
+        digest = save_model(path, model, plan=self.binding.plan, round_number=done.round, attempt=done.attempt)
         place: dict[str, Any] = {"round": done.round, "attempt": done.attempt}
         self.folder.log(Event("checkpoint", "after", detail={"file": name, "sha256": digest}, **place))
 
     def _baselines(self) -> None:
         seeds = self.folder.record["settings"]["baseline_seeds"]
-        if not seeds or not self.binding.plan.public_data:
+        if not seeds or not self.binding.plan.public_data or not self.binding.plan.federated:
             return
-        rows = {site: self._rows(site)() for site in self.sources}
+        rows = {site: part for site in self.sources if isinstance(part := self._rows(site)(), Prepared)}
         self.observer(Event("baselines", "before"))
         found = baselines(self.binding, rows, seeds=seeds)
         durable.write(self.folder.path / "baselines.json", json.dumps(found, indent=1).encode())

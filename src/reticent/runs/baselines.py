@@ -112,13 +112,13 @@ def _fit(binding: Binding, train: Examples, name: str, seed: int) -> Any:
 def _federated(binding: Binding, prepared: Mapping[str, Prepared], seed: int, *, private: bool) -> Any:
     from reticent.training import load_flat
 
-    server = binding.server(run="baseline", roster=None, metrics=False)
+    server = binding.federated_server(run="baseline", roster=None, metrics=False)
     clients = {}
     for name, part in prepared.items():
         training = binding.training(name)
         if not private:
             training = _plain(training, seed, _batch_size(binding.plan, name))
-        clients[name] = binding.client(name, part, key=None, roster=None, training=training)
+        clients[name] = binding.federated_client(name, part, key=None, roster=None, training=training)
     simulate(server, clients)
     model = binding.model()
     load_flat(model, server.model)

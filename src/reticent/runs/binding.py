@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reticent import dp
-from reticent.data import Prepared, SiteMapping, load_mapping, prepare
+from reticent import dp, roles
+from reticent.data import AlignedColumns, Prepared, SiteMapping, load_mapping, prepare, prepare_columns
 from reticent.errors import PolicyRefused, UsageError
 from reticent.federated import Aggregation, Client, LocalTraining, PrivateTraining, Schedule, Server
 from reticent.identity import Roster, SigningKey
 from reticent.runs.events import Event, Observer
-from reticent.runs.factory import code_hash, find_factory, initial_model, inputs_of
+from reticent.runs.factory import code_hash, find_factory, source_hash, whole_model
+from reticent.runs.splitting import split_client, split_server
 from reticent.study import Plan, SitePlan, Study
 
 __all__ = ["Binding", "Source", "ledger_url", "sources_of"]
@@ -109,17 +110,42 @@ class Binding:
 
         return self.loss or loss_by_name(self.plan.training.loss)
 
+    @cached_property
+    def _top(self) -> Callable[..., Any] | None:
+        split, facts = self.plan.split, self.plan.model.split
+        if split is None or not split.top or facts is None:
+            return None
+        found = find_factory(split.top, self.base)
+        if source_hash(found) != facts.code_hash:
+            raise PolicyRefused(
+                "model-changed",
+                f"the source of {split.top} is not the one that the plan pins",
+                hint="restore the file, or make a new plan and let every site approve it",
+            )
+        return found
+
     def model(self) -> Any:
-        """Build the initial model, the same at every party."""
+        """Build the initial model in one piece, the same at every party."""
         plan = self.plan
-        return initial_model(
-            self._factory, inputs=inputs_of(plan.contract), outputs=plan.model.outputs, seed=plan.training.seed
+        return whole_model(
+            self._factory,
+            plan.contract,
+            outputs=plan.model.outputs,
+            seed=plan.training.seed,
+            columns=plan.split.columns if plan.split else None,
+            width=plan.split.width if plan.split else 0,
+            top=self._top,
         )
 
-    def prepare(self, site: str, source: Source, observer: Observer) -> Prepared:
+    def prepare(self, site: str, source: Source, observer: Observer) -> Prepared | AlignedColumns:
         """Check the data of `site` against the contract; warnings go to the observer and stay on this machine."""
         self._check_consent(site, source.mapping)
-        prepared = prepare(self.plan.contract, source.data, source.mapping)
+        contract, columns = self.plan.contract, self.plan.columns(site)
+        prepared = (
+            prepare_columns(contract, columns, source.data, source.mapping)
+            if columns
+            else prepare(contract, source.data, source.mapping)
+        )
         for warning in prepared.warnings:
             observer(Event("warning", site=site, detail={"text": warning}))
         return prepared
@@ -163,8 +189,24 @@ class Binding:
             self.plan.site(site).epsilon or 0.0,
         )
 
-    def server(self, *, run: str, roster: Roster | None, metrics: bool = True) -> Server:
+    def server(self, *, run: str, roster: Roster | None) -> roles.Server:
         """Return the coordinator's role at the beginning of the plan; without a roster sums are plain."""
+        if self.plan.split is not None:
+            return split_server(self.plan, self.model(), run=run)
+        return self.federated_server(run=run, roster=roster)
+
+    def released(self, server: roles.Server) -> Any:
+        """Return what the coordinator holds, as a torch module: the model, or its part of one that is cut."""
+        from reticent.training import load_flat
+
+        if self.plan.split is not None:
+            return server.part  # type: ignore[attr-defined]  # of split learning
+        model = self.model()
+        load_flat(model, server.model)  # type: ignore[attr-defined]  # of federated learning
+        return model
+
+    def federated_server(self, *, run: str, roster: Roster | None, metrics: bool = True) -> Server:
+        """Return the coordinator's role in federated learning."""
         from reticent.training import flatten
 
         plan = self.plan
@@ -190,13 +232,31 @@ class Binding:
     def client(
         self,
         site: str,
+        prepared: Prepared | AlignedColumns,
+        *,
+        key: SigningKey,
+        roster: Roster,
+        checkpoints: MutableMapping[int, bytes] | None = None,
+    ) -> roles.Client:
+        """Return the role of `site` on its prepared rows."""
+        if self.plan.split is not None:
+            return split_client(
+                self.plan, self.model(), site, prepared, key=key, roster=roster, checkpoints=checkpoints
+            )
+        assert isinstance(prepared, Prepared)  # noqa: S101 - federated sites hold rows
+        masked = self.plan.aggregation.protocol == "secagg"
+        return self.federated_client(site, prepared, key=key if masked else None, roster=roster if masked else None)
+
+    def federated_client(
+        self,
+        site: str,
         prepared: Prepared,
         *,
         key: SigningKey | None,
         roster: Roster | None,
         training: LocalTraining | None = None,
     ) -> Client:
-        """Return the role of `site` on its prepared rows; without a key sums are plain."""
+        """Return the role of `site` in federated learning; without a key sums are plain."""
         aggregation = self._aggregation()
         return Client(
             self.model(),

@@ -109,6 +109,7 @@ def _finish_task(
                 (plan.metrics.noise_multiplier or 0.0) * len(done.contributors) ** 0.5
             ),
             "contributors": list(done.contributors),
+            **({} if done.metrics.auc is None else {"auc": done.metrics.auc}),
         }
         folder.log(Event("metrics", "after", **place, detail=figures))
         observer(Event("metrics", "after", **place, detail=figures))

@@ -7,15 +7,25 @@ import importlib
 import inspect
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from reticent.data import Contract
 from reticent.errors import UsageError
-from reticent.study import ModelFacts, Study, expected_outputs
+from reticent.runs.splitting import joined_model, probe_cut
+from reticent.study import ModelFacts, Study, columns_of, expected_outputs
 
-__all__ = ["code_hash", "find_factory", "initial_model", "inputs_of", "outputs_of", "probe"]
+__all__ = [
+    "code_hash",
+    "find_factory",
+    "initial_model",
+    "inputs_of",
+    "outputs_of",
+    "probe",
+    "source_hash",
+    "whole_model",
+]
 
 
 def find_factory(name: str, base: Path) -> Callable[..., Any]:
@@ -51,12 +61,12 @@ def code_hash(factory: Callable[..., Any], *, loss: Callable[..., Any], loss_nam
     The loss sees every label; it is approved with the model or not at all.
     """
     if ":" not in loss_name:
-        return _source_hash(factory)
+        return source_hash(factory)
     own = loss if inspect.isroutine(loss) else type(loss)
-    return hashlib.sha256(f"{_source_hash(factory)} {_source_hash(own)}".encode()).hexdigest()
+    return hashlib.sha256(f"{source_hash(factory)} {source_hash(own)}".encode()).hexdigest()
 
 
-def _source_hash(code: Callable[..., Any]) -> str:
+def source_hash(code: Callable[..., Any]) -> str:
     """Return the SHA-256 of the source file that holds `code`, or of its own source where no file is known."""
     target = inspect.unwrap(code)
     try:
@@ -84,6 +94,36 @@ def initial_model(factory: Callable[..., Any], *, inputs: int, outputs: int, see
         return _build_model(factory, inputs=inputs, outputs=outputs)
 
 
+def whole_model(
+    factory: Callable[..., Any],
+    contract: Contract,
+    *,
+    outputs: int,
+    seed: int | None,
+    columns: Mapping[str, tuple[str, ...]] | None = None,
+    width: int = 0,
+    top: Callable[..., Any] | None = None,
+) -> Any:
+    """Build the model of a study in one piece.
+
+    Args:
+      outputs: Values for one example.
+      columns, width, top: Of vertical learning, where `factory` makes the part of one site, which gives `width` values.
+    """
+    if top is None or columns is None:
+        return initial_model(factory, inputs=inputs_of(contract), outputs=outputs, seed=seed)
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0 if seed is None else seed)
+        return joined_model(
+            columns,
+            contract,
+            bottom=lambda inputs: _build_model(factory, inputs=inputs, outputs=width),
+            top=lambda inputs: _build_model(top, inputs=inputs, outputs=outputs),
+        )
+
+
 def outputs_of(study: Study) -> int:
     """Return how many values the model gives for one example: one for each class, unless the study says otherwise."""
     return study.model.outputs or expected_outputs(study) or max(1, len(study.data.classes))
@@ -94,13 +134,25 @@ def inputs_of(contract: Contract) -> int:
     return math.prod(contract.input_shape)
 
 
-def probe(study: Study, factory: Callable[..., Any], loss: Callable[..., Any]) -> ModelFacts:
+def probe(study: Study, factory: Callable[..., Any], loss: Callable[..., Any], *, base: Path) -> ModelFacts:
     """Build the study's model once, pass one synthetic batch through it, and return what the plan must know."""
     from reticent.training import probe_model
 
-    def make() -> Any:
-        return initial_model(factory, inputs=inputs_of(study.data), outputs=outputs_of(study), seed=study.learning.seed)
+    section = study.split
+    top = find_factory(section.top, base) if section is not None and section.top else None
 
-    facts = probe_model(make, study.data.input_shape, len(study.data.classes), loss)
+    def make() -> Any:
+        return whole_model(
+            factory,
+            study.data,
+            outputs=outputs_of(study),
+            seed=study.learning.seed,
+            columns=columns_of(study),
+            width=section.width or 0 if section else 0,
+            top=top,
+        )
+
+    found = probe_model(make, study.data.input_shape, len(study.data.classes), loss)
     hashed = code_hash(factory, loss=loss, loss_name=study.model.loss)
-    return ModelFacts(factory=study.model.factory, code_hash=hashed, **facts)
+    facts = ModelFacts(factory=study.model.factory, code_hash=hashed, **found)
+    return facts if section is None else probe_cut(study, make(), facts, code_hash=source_hash(top) if top else "")

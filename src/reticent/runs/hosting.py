@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from reticent.data import Prepared
+from reticent.data import AlignedColumns, Prepared
 from reticent.federated import Schedule
 from reticent.identity import Roster
 from reticent.runs.binding import Binding, Source, ledger_url, sources_of
+from reticent.runs.checkpoints import Checkpoints
 from reticent.runs.events import Event, Observer
 from reticent.runs.folder import RunFolder
 from reticent.runs.site import SiteHost
@@ -24,17 +25,17 @@ def make_host(
     source: Source,
     *,
     observer: Observer,
-    prepared: Callable[[], Prepared] | None = None,
+    prepared: Callable[[], Prepared | AlignedColumns] | None = None,
 ) -> SiteHost:
     """Return the host of `site`; its data are opened at the first request."""
     plan, key = folder.plan, folder.key(site)
-    masked = plan.aggregation.protocol == "secagg"
 
     def open_client() -> Any:
         rows = prepared() if prepared else binding.prepare(site, source, observer)
         # Sites only: a coordinator among the members of a sum would count towards the threshold that hides a site.
         sites = Roster({part.name: folder.roster[part.name] for part in plan.sites})
-        return binding.client(site, rows, key=key if masked else None, roster=sites if masked else None)
+        kept = Checkpoints(folder.site(site) / "checkpoints")
+        return binding.client(site, rows, key=key, roster=sites, checkpoints=kept)
 
     return SiteHost(
         name=site,
@@ -50,6 +51,7 @@ def make_host(
         roster=folder.roster,
         folder=folder.site(site),
         observer=observer,
+        paying_step="open" if plan.split is not None else "update",
     )
 
 

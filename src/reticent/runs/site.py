@@ -62,6 +62,7 @@ class SiteHost:
       open_client: Checks the site's data against the contract and makes the client; called once, before the first task.
       tasks: The tasks of the plan, as (task, round). Nothing else is ever answered.
       total: What the whole plan may release here, spare executions included; None where no epsilon is claimed.
+      paying_step: The step of a task that costs what the whole task releases.
     """
 
     def __init__(
@@ -80,8 +81,10 @@ class SiteHost:
         roster: Roster,
         folder: Path,
         observer: Observer,
+        paying_step: str = "update",
     ) -> None:
         self.name = name
+        self._paying_step = paying_step
         self._run = run
         self._plan_hash = plan_hash
         self._purpose = purpose
@@ -188,7 +191,8 @@ class SiteHost:
         left = total.counts()
         left.subtract(charge.committed())
         client = self._prepared()
-        for phase, times in (("train/update", wanted.train), ("evaluate/update", wanted.evaluate)):
+        for task, times in (("train", wanted.train), ("evaluate", wanted.evaluate)):
+            phase = f"{task}/{self._paying_step}"
             if not times:
                 continue
             release = client.cost(Request(self._run, 0, 0, phase, b""))
@@ -250,7 +254,7 @@ class SiteHost:
 
     def _tell(self, name: str, when: Literal["before", "after"], request: Request, **detail: object) -> None:
         step = request.phase.partition("/")[2]
-        if name in ("train", "journal", "send") and step != "update":
+        if name in ("train", "journal", "send") and step != self._paying_step:
             return
         place: dict[str, Any] = {"round": request.round, "attempt": request.attempt, "phase": request.phase}
         self._observer(Event(name, when, site=self.name, detail=detail, **place))

@@ -8,6 +8,7 @@ not imported here.
 """
 
 from reticent.study.build import study_from, without_privacy
+from reticent.study.computing import columns_of
 from reticent.study.derive import derive
 from reticent.study.file import dump_study, load_study
 from reticent.study.plan import (
@@ -77,6 +78,7 @@ __all__ = [
     "TargetSection",
     "TrainingPlan",
     "Visibility",
+    "columns_of",
     "derive",
     "dump_study",
     "expected_outputs",

@@ -109,6 +109,8 @@ def _privacy(study: Study, facts: ModelFacts) -> PrivacyPlan | None:
 
 
 def _aggregation(study: Study, facts: ModelFacts) -> AggregationPlan:
+    if not study.federated:
+        return AggregationPlan(protocol="none", threshold=len(study.sites), bound=0.0, precision=0.0, ring_bits=0)
     section, ring_bits = study.aggregation, 0
     if section.protocol == "secagg":
         from reticent.secagg import Parameters

@@ -196,7 +196,7 @@ def _uncovered(study: Study) -> Iterator[str]:
         )
     yield "How many training and test rows a site has, which row is in which batch, and whether and when a site answers."
     if study.by_columns:
-        yield "Whether a person is in the set that all sites hold: alignment presupposes that they know."
+        yield "Whether a person is in the set that all sites hold: joining rows presupposes that they know."
     if labels_stay(study):
         yield (
             "What the gradients say about labels: "

@@ -112,4 +112,8 @@ EXPLANATIONS: dict[str, str] = {
         "A message is signed, but not by the party that should have sent it, or belongs to another run or request. It is "
         "not answered and not used."
     ),
+    "reply-forgotten": (
+        "The coordinator asked again for an answer that the site gave long ago in this round. The site keeps only its last "
+        "replies, and never computes an answer twice, since that would be a second release. Open a new attempt instead."
+    ),
 }

@@ -1,0 +1,240 @@
+"""Split learning in a run: the parts of the plan's model, who holds which, and the roles that train them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from reticent.data import AlignedColumns, Contract, Examples, Prepared
+from reticent.identity import Roster, SigningKey
+from reticent.study import ModelFacts, Plan, SitePlan, SplitFacts, SplitPlan, Study
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from reticent.split import Client, Server, SplitTraining
+
+__all__ = [
+    "coordinators_part",
+    "joined_model",
+    "probe_cut",
+    "settings_of",
+    "sites_parts",
+    "split_client",
+    "split_server",
+]
+
+Make = Callable[..., Any]
+
+
+def features_of_site(contract: Contract, columns: tuple[str, ...]) -> list[int]:
+    """Return which of the contract's features a site's columns become, by position."""
+    place, found = 0, list[int]()
+    for column in contract.columns:
+        width = len(column.feature_names)
+        if column.name in columns:
+            found += range(place, place + width)
+        place += width
+    return found
+
+
+def joined_model(columns: Mapping[str, tuple[str, ...]], contract: Contract, *, bottom: Make, top: Make) -> Any:
+    """Return a vertical model in one piece: each site's part on its own features, side by side, and the top.
+
+    Args:
+      columns: The columns of each site.
+      bottom, top: Called with the number of inputs.
+    """
+    import torch
+    from torch import nn
+
+    class Joined(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.places = {site: features_of_site(contract, held) for site, held in columns.items()}
+            self.bottoms = nn.ModuleDict({site: bottom(len(places)) for site, places in self.places.items()})
+            with torch.no_grad():
+                width = sum(
+                    part(torch.zeros(2, len(self.places[site])))[0].numel() for site, part in self.bottoms.items()
+                )
+            self.top = top(width)
+
+        def forward(self, features: torch.Tensor) -> torch.Tensor:
+            parts = [part(features[:, self.places[site]]) for site, part in self.bottoms.items()]
+            output: torch.Tensor = self.top(torch.cat([part.flatten(1) for part in parts], dim=1))
+            return output
+
+    return Joined()
+
+
+def probe_cut(study: Study, model: nn.Module, facts: ModelFacts, *, code_hash: str) -> ModelFacts:
+    """Return the facts with what a plan must know of the cut.
+
+    Raises:
+      UsageError: If the model cannot be cut where the study says; the message names places where it can.
+    """
+    import torch
+
+    from reticent.split import cut
+
+    section = study.split
+    assert section is not None  # noqa: S101 - asked for split studies only
+    if study.learning.method == "vertical":
+        bottoms: Any = model.bottoms
+        length = sum(value.numel() for value in bottoms.state_dict().values() if value.is_floating_point())
+        width = section.width or 0
+        return facts.model_copy(
+            update={"split": SplitFacts(cut_width=width, head_width=0, site_length=length, code_hash=code_hash)}
+        )
+    at = (section.cut or "", section.head) if section.head else (section.cut or "",)
+    parts = cut(model, at)
+    values, widths = torch.zeros(2, *study.data.input_shape), []
+    with torch.no_grad():
+        for part in parts[:-1]:
+            values = part.eval()(values)
+            widths.append(values[0].numel())
+    model.train()
+    mine = [parts[0], *parts[2:]]
+    length = sum(value.numel() for part in mine for value in part.state_dict().values() if value.is_floating_point())
+    return facts.model_copy(
+        update={
+            "split": SplitFacts(cut_width=widths[0], head_width=widths[1] if len(widths) > 1 else 0, site_length=length)
+        }
+    )
+
+
+def _split(plan: Plan) -> SplitPlan:
+    assert plan.split is not None  # noqa: S101 - asked for split plans only
+    return plan.split
+
+
+def settings_of(plan: Plan) -> SplitTraining:
+    """Return the settings that all parties of a plan train under."""
+    from reticent.split import Optimizer, SplitTraining
+
+    split, training = _split(plan), plan.training
+    sites, top = Optimizer(**training.optimizer.model_dump()), Optimizer(**split.top_optimizer.model_dump())
+    return SplitTraining(
+        shape=split.shape,
+        sites=tuple(site.name for site in plan.sites),
+        labels=split.label_site,
+        start="redrawn",  # a first part that everybody knows could be used to invert the first activations
+        epochs=training.rounds,
+        batch_size=training.batch_size or 1,
+        classes=len(plan.contract.classes),
+        loss=training.loss,
+        bottom_optimizer=sites,
+        server_optimizer=top,
+        head_optimizer=sites,
+        seed=training.seed or 0,
+        evaluations=plan.metrics.evaluations,
+        deadline=plan.round_deadline,
+    )
+
+
+def coordinators_part(plan: Plan, model: nn.Module) -> nn.Module:
+    """Return the part of the model that the coordinator trains: the top, or the middle of a U-shape."""
+    from reticent.split import cut
+
+    split = _split(plan)
+    if split.shape == "vertical":
+        part: nn.Module = model.top  # type: ignore[assignment]
+        return part
+    return cut(model, _places(split))[1]
+
+
+def sites_parts(plan: Plan, model: nn.Module, site: str) -> Any:
+    """Return what a site trains: its bottom, or bottom and head where the labels stay there."""
+    from torch import nn as torch_nn
+
+    from reticent.split import cut
+
+    split = _split(plan)
+    if split.shape == "vertical":
+        bottoms: Any = model.bottoms
+        # The last part is the top, at the coordinator: the site of the labels has the loss alone.
+        return (bottoms[site], torch_nn.Identity()) if site == split.label_site else bottoms[site]
+    parts = cut(model, _places(split))
+    return (parts[0], parts[2]) if split.shape == "u-shape" else parts[0]
+
+
+def _places(split: SplitPlan) -> tuple[str, ...]:
+    return (split.cut, split.head) if split.head else (split.cut,)
+
+
+def split_server(plan: Plan, model: nn.Module, *, run: str) -> Server:
+    """Return the coordinator's role."""
+    from reticent.split import Server
+
+    return Server(coordinators_part(plan, model), settings_of(plan), run=run)
+
+
+def split_client(
+    plan: Plan,
+    model: nn.Module,
+    site: str,
+    rows: Prepared | AlignedColumns,
+    *,
+    key: SigningKey | None,
+    roster: Roster | None,
+    checkpoints: MutableMapping[int, bytes] | None,
+) -> Client:
+    """Return the role of `site` on its prepared rows."""
+    from reticent.split import Client
+
+    train, test, ids = _examples(rows)
+    return Client(
+        sites_parts(plan, model, site),
+        train,
+        settings_of(plan),
+        site=site,
+        test=test,
+        ids=ids,
+        key=key,
+        roster=roster,
+        checkpoints=checkpoints,
+        **_defences(plan, plan.site(site), train),
+    )
+
+
+def _examples(rows: Prepared | AlignedColumns) -> tuple[Examples, Examples, tuple[str, ...] | None]:
+    """Return training rows, test rows, and what stands for the order of aligned rows."""
+    if isinstance(rows, Prepared):
+        return rows.train, rows.test, None
+    parts = []
+    for features, labels in ((rows.train, rows.train_labels), (rows.test, rows.test_labels)):
+        # A site without labels has none to send: the zeros are never read.
+        parts.append(Examples.of(features, np.zeros(len(features), np.int64) if labels is None else labels))
+    return parts[0], parts[1], (rows.order.hex(),)
+
+
+def _defences(plan: Plan, site: SitePlan, train: Examples) -> dict[str, Any]:
+    """Return the noise of the plan as the site's boundaries."""
+    from reticent.split import BoundaryNoise, BoundaryPrivacy, GaussianBoundary
+
+    privacy, noise = plan.privacy, _split(plan).boundary.get(site.name)
+    if privacy is None or noise is None:
+        return {}
+    declared: dict[str, Any] = {
+        "passes": plan.training.rounds + privacy.spare_executions,
+        "unit": privacy.unit,
+        "relation": privacy.relation,
+        "population": site.population,
+        "dataset": site.dataset,
+    }
+    activations = BoundaryPrivacy(
+        kind="activations",
+        noise=BoundaryNoise(vectors=noise.activation_noise, updates=noise.update_noise),
+        max_norm=noise.activation_norm,
+        max_update_norm=noise.update_norm,
+        **declared,
+    )
+    found = {"activations": GaussianBoundary(activations, units=train.units)}
+    if noise.output_noise:
+        outputs = BoundaryPrivacy(
+            kind="outputs", noise=BoundaryNoise(vectors=noise.output_noise), max_norm=noise.output_norm, **declared
+        )
+        found["outputs"] = GaussianBoundary(outputs, units=train.units)
+    return found
