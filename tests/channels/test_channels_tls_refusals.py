@@ -151,7 +151,7 @@ def test_without_the_session_in_the_certificate_the_replay_works(cast: Cast, mon
     ids=["program", "setting"],
 )
 def test_other_facts_are_refused_and_named(cast: Cast, changed: dict[str, Any], said: str) -> None:
-    found = cast("a", "b", "c", deadline=3.0).play(lambda channel: channel.party, c=changed)
+    found = cast("a", "b", "c", deadline=20.0).play(lambda channel: channel.party, c=changed)
     assert "facts-differ" in codes(found).values()
     assert set(codes(found).values()) <= {"facts-differ", "party-lost", "party-missing"}
     assert any(said in error.message for error in found.values() if error.code == "facts-differ")

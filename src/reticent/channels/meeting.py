@@ -34,6 +34,7 @@ _HANDSHAKE = 10.0
 _STRANGERS = 32
 """Most connections that are looked at at once, and most notes that are kept."""
 _RETRY = 0.05
+_LOOK = 0.2
 MESSAGE_BYTES = 1 << 31
 _Report = tuple[Link, Hello] | ReticentError
 
@@ -252,8 +253,11 @@ class _Meeting:
         hellos = {self._party: self._own}
         while len(hellos) < len(self._names):
             try:
-                report = self._reports.get(timeout=self._left())
+                report = self._reports.get(timeout=min(_LOOK, self._left()))
             except queue.Empty:
+                self._look_after(links)
+                if time.monotonic() < self._until:
+                    continue
                 report = self._missing(hellos)
             if isinstance(report, ReticentError):
                 raise report
@@ -264,6 +268,16 @@ class _Meeting:
                 continue
             links[link.peer], hellos[link.peer] = link, hello
         return hellos
+
+    def _look_after(self, links: Mapping[int, Link]) -> None:
+        """Raise if a party that was here has left: then it is in vain to wait for the others."""
+        for link in links.values():
+            link.socket.settimeout(0.0)
+            link.read()
+            if link.closed or (link.control and link.control[0][0] == Kind.ABORT):
+                with contextlib.suppress(EOFError, OSError):
+                    _next(link, Kind.CONFIRM, self._names)
+                raise Failure(link.peer, "left while the parties met").error(self._names)
 
     def _missing(self, hellos: Mapping[int, Hello]) -> QuorumLost:
         missing = [name for party, name in enumerate(self._names) if party not in hellos]
