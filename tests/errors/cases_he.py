@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 from collections.abc import Callable
 from functools import cache
 from unittest import mock
 
 import numpy as np
+import torch
 
 from reticent import he
+from reticent.he.diagonals import diagonals
+from reticent.he.packing import Packing
 from reticent.he.seal import SealBackend
 from reticent.messages import decode, encode
 
@@ -83,4 +87,85 @@ CASES: dict[str, Callable[[pathlib.Path], object]] = {
     "unknown-backend": lambda folder: he.context(depth=1, bound=1.0, precision=1e-3, backend="paper"),
     "unsupported-operand": lambda folder: _vector() + "one",
     "wrong-key": lambda folder: _swap("key", bytes(32)),
+}
+
+
+# Compiled programs and encrypted prediction -------------------------------------------------------------------------
+
+
+class _Square(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * x
+
+
+class _Skip(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(2, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.layer(x)
+        return y + y * y
+
+
+@cache
+def _program() -> he.Program:
+    return he.compile(torch.nn.Linear(2, 1), precision=1e-2)
+
+
+@cache
+def _keys() -> he.PredictionKeys:
+    return he.keygen(_program().client_spec(), backend="simulator")
+
+
+def _compile(*layers: torch.nn.Module, **given: object) -> he.Program:
+    return he.compile(torch.nn.Sequential(*layers), **given)  # type: ignore[arg-type]
+
+
+def _zero_layer() -> torch.nn.Linear:
+    layer = torch.nn.Linear(2, 1)
+    torch.nn.init.zeros_(layer.weight)
+    return layer
+
+
+def _reply(**changes: object) -> object:
+    keys = _keys()
+    reply = _program().evaluate(keys.encrypt(np.zeros((1, 2))), keys.evaluation)
+    return keys.decrypt(dataclasses.replace(reply, **changes))  # type: ignore[arg-type]
+
+
+def _foreign_rows() -> object:
+    rows = dataclasses.replace(_keys().encrypt(np.zeros((1, 2))), label="vector")
+    return _program().evaluate(rows, _keys().evaluation)
+
+
+def _too_many() -> object:
+    mac = he.OwnMac(_keys().client)
+    server = he.PredictionServer(_program(), mac, most_rows=1, backend="simulator")
+    return server.answer(he.PredictionClient(np.zeros((2, 2)), mac).start())
+
+
+CASES |= {
+    "he-client-spec": lambda folder: dataclasses.replace(_program().client_spec(), steps=(1 << 40,)),
+    "he-constant": lambda folder: _compile(_zero_layer()),
+    "he-diagonals": lambda folder: diagonals(np.ones((2, 3)), Packing(4, 1, np.array([0, 2, -1, -1]))),
+    "he-foreign-reply": lambda folder: _reply(key=bytes(32)),
+    "he-foreign-rows": lambda folder: _foreign_rows(),
+    "he-implausible-reply": lambda folder: _reply(parts=()),
+    "he-input-bounds": lambda folder: _compile(torch.nn.Linear(2, 1), input_bounds=(1, -1)),
+    "he-input-shape": lambda folder: _keys().encrypt(np.zeros((1, 3))),
+    "he-input-shape-missing": lambda folder: _compile(torch.nn.Conv2d(1, 1, 2)),
+    "he-no-factory": lambda folder: he.predict_in_processes(np.zeros((1, 2)), "reticent.he:no_such_function"),
+    "he-no-spec": lambda folder: he.PredictionClient(np.zeros((1, 2)), he.OwnMac(_keys().client)).spec,
+    "he-out-of-bounds": lambda folder: _keys().encrypt(np.full((1, 2), 4.0)),
+    "he-packing": lambda folder: _compile(torch.nn.Linear(2, 1), rows=3),
+    "he-precision": lambda folder: _compile(torch.nn.Linear(2, 1), precision=1e-14),
+    "he-server-process": lambda folder: he.predict_in_processes(np.zeros((1, 2)), "os:_exit", {"status": 3}),
+    "he-skip-connection": lambda folder: _compile(_Skip()),
+    "he-too-deep": lambda folder: _compile(
+        torch.nn.Linear(1, 1), *[_Square() for _ in range(40)], input_bounds=(0.1, 0.2)
+    ),
+    "he-too-many-rows": lambda folder: _too_many(),
+    "he-too-wide": lambda folder: _compile(torch.nn.Linear(2**15, 1)),
+    "he-unsupported-layer": lambda folder: _compile(torch.nn.Linear(2, 2), torch.nn.ReLU(), torch.nn.Linear(2, 1)),
 }

@@ -110,3 +110,93 @@ EXPLANATIONS: dict[str, str] = {
         "give numbers without meaning and no error, so it was refused. Use what was made together."
     ),
 }
+
+# Compiled programs and encrypted prediction.
+EXPLANATIONS |= {
+    "he-client-spec": (
+        "The description of an encrypted program contradicts itself: features without a place, bounds of another shape, "
+        "too many rotations, or a result that does not fit. No keys were made. Take it from Program.client_spec() of "
+        "the same version."
+    ),
+    "he-constant": (
+        "All weights of a linear map are zero, so its result is the same for every input. There is nothing to compute "
+        "encrypted, and the lattice library would give out a ciphertext that anybody can read. Check that the model was "
+        "trained and loaded."
+    ),
+    "he-diagonals": (
+        "The packing of a vector did not let a matrix meet every weight exactly once. This is an error in the packing, "
+        "found before anything was computed. Please report it."
+    ),
+    "he-foreign-reply": (
+        "A reply belongs to other keys, to another program or to other rows than the ones that were sent. It was not "
+        "decrypted. Decrypt replies with the keys that encrypted the rows, in the order in which they come."
+    ),
+    "he-foreign-rows": (
+        "Ciphertexts reached a program that were not encrypted as its next rows: another program, level or number. They "
+        "were not evaluated. Encrypt with keys made from this program's client_spec(), and let both sides run one version."
+    ),
+    "he-implausible-reply": (
+        "The numbers in a reply repeat in the slots, and here the copies differ, or there are more or fewer ciphertexts "
+        "than rows. The server computed something else, or its result overflowed. The reply was not used. Ask again; if "
+        "it happens again, compare the versions."
+    ),
+    "he-input-bounds": (
+        "A compiled program needs the smallest and the largest value of its input, because a number beyond the range "
+        "wraps around without a sign. Give two finite numbers or two arrays of the shape of one sample."
+    ),
+    "he-input-shape": (
+        "The samples have another shape than the program takes, or there is none. Give a batch of samples, or one sample."
+    ),
+    "he-input-shape-missing": (
+        "The model begins with a layer that takes samples of any size, such as a convolution, so the size must be said. "
+        "Give input_shape, the shape of one sample without the batch."
+    ),
+    "he-no-factory": (
+        "The server process makes its program by calling a function that is named as 'package.module:function', and "
+        "this name cannot be imported there, or the function returns no program. Name a function of an importable module "
+        "that returns what he.compile returns."
+    ),
+    "he-no-spec": (
+        "Code asked for the description of a program before the server had sent it. This is an error in the calling "
+        "code: run the exchange first."
+    ),
+    "he-out-of-bounds": (
+        "Rows hold numbers outside the bounds for which the program was compiled, or missing ones. They were not "
+        "encrypted, because the result could wrap around without a sign. Standardise the input as for training and clip "
+        "it, or have the program compiled with wider bounds."
+    ),
+    "he-packing": (
+        "Vectors lie in the slots of a ciphertext in rows and periods that are powers of two, and a matrix needs as many "
+        "columns as its vector has numbers. The message names what does not fit."
+    ),
+    "he-precision": (
+        "The error of the encrypted computation cannot be promised to stay within the precision, for every input within "
+        "the declared bounds and in any ring of 128-bit security. Ask for the precision in the message, declare tighter "
+        "input bounds, or train with smaller weights."
+    ),
+    "he-server-process": (
+        "The process that should hold the model ended before it was ready; what it wrote stands above. Run the function "
+        "that makes the program in a Python of its own to see it fail."
+    ),
+    "he-skip-connection": (
+        "The model adds a value from before an activation to one from after it. Encrypted programs carry one value from "
+        "activation to activation. Skips between two activations are fine, because they are part of one linear map."
+    ),
+    "he-too-deep": (
+        "The model multiplies more often in sequence than any ring of 128-bit security allows at the numbers it works "
+        "with. Use fewer activations or polynomials of lower degree, narrower input bounds, or smaller weights."
+    ),
+    "he-too-many-rows": (
+        "A client ordered more predictions than one session may have. The limit is the model owner's: every result tells "
+        "something of the model, and many results rebuild it. Ask for fewer, or have most_rows raised."
+    ),
+    "he-too-wide": (
+        "A layer has more inputs or outputs than a ciphertext has slots for each row. Use fewer rows in one ciphertext, "
+        "or a model with narrower layers."
+    ),
+    "he-unsupported-layer": (
+        "Encrypted numbers can be added and multiplied, not compared: ReLU, max pooling and the like cannot be evaluated. "
+        "Use squares or polynomials as activations and average pooling, and train the model with them. Sigmoid, tanh and "
+        "softmax may stand at the very end, where the client applies them after decryption."
+    ),
+}
