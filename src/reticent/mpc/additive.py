@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from reticent.errors import PolicyRefused
-from reticent.mpc.beaver import ROUNDS, beaver
+from reticent.mpc.beaver import beaver
 from reticent.mpc.link import Link
-from reticent.mpc.products import PRODUCTS, shape_of_product
 from reticent.mpc.operation import Operation
+from reticent.mpc.products import PRODUCTS, shape_of_product
 from reticent.mpc.protocol import Protocol
 from reticent.mpc.rounds import Round, Steps, Words
 from reticent.mpc.shared import Shared
@@ -52,7 +52,13 @@ class Additive(Protocol):
         if self.group.first:
             self.link.send_bytes(self.helper, request)
 
-    def input(self, operation: Operation, owner: int, words: Words | None, shape: tuple[int, ...]) -> Steps[Shared]:
+    def input(
+        self,
+        operation: Operation,  # noqa: ARG002 - nothing is drawn
+        owner: int,
+        words: Words | None,
+        shape: tuple[int, ...],
+    ) -> Steps[Shared]:
         """See `Protocol`. Nothing travels: the owner's share is the value until a gate masks it."""
         yield from ()
         mine = np.zeros(shape, dtype=np.uint64) if words is None else words
@@ -72,32 +78,27 @@ class Additive(Protocol):
             return Shared((np.zeros(shape, dtype=np.uint64),), x.holder)
         holders = {"left_holder": x.holder, "right_holder": y.holder}
         shapes = {"left": x.parts[0].shape, "right": y.parts[0].shape}
-        share = yield from self.gate(
-            operation,
-            "triple",
-            {"kind": kind, **shapes, **holders},
-            lambda triple: beaver(self.group, triple, x.parts[0], y.parts[0], kind=kind, **holders),
-            rounds=ROUNDS,
-        )
-        assert share is not None
-        return Shared((share,))
+        triple = self.material(operation, "triple", {"kind": kind, **shapes, **holders})
+        return Shared(((yield from beaver(self.group, triple, x.parts[0], y.parts[0], kind=kind, **holders)),))
 
-    def group_product(self, operation: Operation, kind: str, x: Shared, y: Shared) -> Steps[Words | None]:
+    def group_product(self, operation: Operation, kind: str, x: Shared, y: Shared) -> Steps[Words]:
         """See `Protocol`."""
         shared = yield from self.product(operation, kind, x, y)
         return shared.parts[0]
 
-    def to_group(self, shared: Shared) -> Words | None:
+    def to_group(self, shared: Shared) -> Words:
         """See `Protocol`."""
         return shared.parts[0]
 
     def from_group(
-        self, operation: Operation, arrays: Sequence[Words] | None, shapes: Sequence[tuple[int, ...]]
+        self,
+        operation: Operation,  # noqa: ARG002 - nothing is drawn
+        arrays: Sequence[Words] | None,
+        shapes: Sequence[tuple[int, ...]],
     ) -> Steps[list[Shared]]:
         """See `Protocol`; no round."""
         yield from ()
-        assert arrays is not None
-        return [Shared((words.reshape(shape),)) for words, shape in zip(arrays, shapes, strict=True)]
+        return [Shared((words.reshape(shape),)) for words, shape in zip(arrays or (), shapes, strict=True)]
 
     def open(self, operation: Operation, shared: Shared, to: int | None) -> Steps[Words | None]:
         """See `Protocol`; one round."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reticent.errors import UsageError
-from reticent.mpc.products import PRODUCTS, shape_of_product
 from reticent.mpc.operation import Operation
+from reticent.mpc.products import PRODUCTS, shape_of_product
 from reticent.mpc.protocol import Protocol
 from reticent.mpc.rounds import Steps, Words
 from reticent.mpc.shared import Shared
@@ -119,7 +119,7 @@ def rescaled(x: Tensor, *, fraction: int | None = None, exact: bool | None = Non
 
 
 def truncated(
-    protocol: Protocol, operation: Operation, words: Words | None, shape: tuple[int, ...], bits: int, *, exact: bool
+    protocol: Protocol, operation: Operation, words: Words, shape: tuple[int, ...], bits: int, *, exact: bool
 ) -> Steps[Shared]:
     """Return the array that the group shares, divided by 2^bits, as shares of all parties."""
     count = int(np.prod(shape, dtype=np.int64))
@@ -127,7 +127,7 @@ def truncated(
         operation,
         "truncation",
         {"count": count, "bits": bits, "exact": exact},
-        lambda material: truncate(protocol.group, material, _flat(words), bits=bits),
+        lambda material: truncate(protocol.group, material, words.reshape(-1), bits=bits),
         rounds=rounds_of_truncation(bits, exact=exact),
     )
     found = yield from protocol.from_group(operation, None if share is None else [share], [shape])
@@ -186,7 +186,9 @@ def stack(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
 
 def _joined(tensors: Sequence[Tensor], join: Callable[[list[NDArray[Any]]], NDArray[Any]]) -> Tensor:
     if not tensors:
-        raise UsageError("nothing-to-join", "an empty list of tensors was to be joined", hint="give at least one tensor")
+        raise UsageError(
+            "nothing-to-join", "an empty list of tensors was to be joined", hint="give at least one tensor"
+        )
     for tensor in tensors[1:]:
         check_session(tensors[0], tensor)
     fraction = max(tensor.fraction for tensor in tensors)
@@ -220,7 +222,7 @@ def check_session(x: Tensor, y: Tensor) -> None:
     """Refuse tensors of different sessions: their shares do not belong together."""
     if x.session is not y.session:
         raise UsageError(
-            "other-session",
+            "tensor-of-other-session",
             "tensors of two sessions were to be combined",
             hint="give the input to the session in which it is used",
         )
@@ -243,12 +245,7 @@ def product_shape(kind: str, a: tuple[int, ...], b: tuple[int, ...]) -> tuple[in
         _refuse_shapes(kind, a, b)
 
 
-def _refuse_shapes(kind: str, a: tuple[int, ...], b: tuple[int, ...]) -> Any:
+def _refuse_shapes(kind: str, a: tuple[int, ...], b: tuple[int, ...]) -> NoReturn:
     raise UsageError(
         "shapes-do-not-fit", f"{kind} of shapes {a} and {b}", hint="shapes follow numpy's rules of broadcasting"
     )
-
-
-def _flat(words: Words | None) -> Words:
-    assert words is not None
-    return words.reshape(-1)

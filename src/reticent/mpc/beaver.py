@@ -9,6 +9,7 @@ it alone sends: half of the traffic.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 from reticent.mpc.group import Group, Masked
 from reticent.mpc.material import Source
@@ -16,8 +17,6 @@ from reticent.mpc.products import PRODUCTS, shape_of_product
 from reticent.mpc.rounds import Array, Steps, Words
 
 __all__ = ["Triple", "beaver", "deal_triple"]
-
-ROUNDS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +38,11 @@ def deal_triple(
     right_holder: int | None = None,
 ) -> Triple:
     """Return a triple for a product of operands of shapes `left` and `right`; a recipe."""
-    a = source.uniform(left, holder=left_holder)
-    b = source.uniform(right, holder=right_holder)
+    a = source.held(left, left_holder)
+    b = source.held(right, right_holder)
 
-    def product() -> Array:
-        assert a is not None
-        assert b is not None
-        return PRODUCTS[kind](a, b)
-
-    return Triple(a, b, source.fixed(product, shape_of_product(kind, left, right)))
+    c = source.fixed(lambda: PRODUCTS[kind](cast("Array", a), cast("Array", b)), shape_of_product(kind, left, right))
+    return Triple(a, b, c)
 
 
 def beaver(

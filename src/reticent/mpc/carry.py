@@ -19,7 +19,7 @@ from reticent.mpc.group import Group, Masked
 from reticent.mpc.material import Source
 from reticent.mpc.rounds import Array, Steps
 
-__all__ = ["Level", "LessMaterial", "deal_less", "less", "rounds_of", "width_for"]
+__all__ = ["LessMaterial", "Level", "deal_less", "less", "rounds_of", "width_for"]
 
 _OCTET = np.dtype(np.uint8)
 
@@ -66,12 +66,12 @@ def _filled(words: Array) -> Array:
     return flat
 
 
-def deal_less(source: Source, r: Array | None, count: int, bits: int) -> LessMaterial:
+def deal_less(source: Source, r: Array, count: int, bits: int) -> LessMaterial:
     """Return what `less` needs to compare with the low `bits` bits of `r`; a recipe.
 
     Args:
       source: Dealer's or party's side.
-      r: The secret, `uint64 (count,)`; used at the dealer only.
+      r: The secret, `uint64 (count,)`; at a party its share, which is not looked at.
       count: Elements.
       bits: How many low bits are compared, 1 to 64.
     """
@@ -81,7 +81,6 @@ def deal_less(source: Source, r: Array | None, count: int, bits: int) -> LessMat
 
     def parts() -> tuple[Array, Array]:
         if not cache:
-            assert r is not None
             high, low = halves(reverse_bits(_aligned(_filled(r), bits, width)))
             cache.append((np.ascontiguousarray(high), np.ascontiguousarray(low)))
         return cache[0]
@@ -99,13 +98,8 @@ def deal_less(source: Source, r: Array | None, count: int, bits: int) -> LessMat
 
 
 def _deal_level(source: Source, shape: tuple[int, ...], dtype: np.dtype[Any], *, last: bool) -> Level:
-    def uniform() -> Array:
-        drawn = source.uniform(shape, dtype, xor=True)
-        assert drawn is not None
-        return drawn
-
-    p, g_low = uniform(), uniform()
-    p_low = None if last else uniform()
+    p, g_low = source.uniform(shape, dtype, xor=True), source.uniform(shape, dtype, xor=True)
+    p_low = None if last else source.uniform(shape, dtype, xor=True)
     pg = source.fixed(lambda: p & g_low, shape, dtype, xor=True)
     pp = None if p_low is None else source.fixed(lambda: p & p_low, shape, dtype, xor=True)
     return Level(p, g_low, p_low, pg, pp)
@@ -141,21 +135,24 @@ def _first_level(group: Group, material: LessMaterial, c: Array, bits: int) -> t
     return g, p
 
 
-def _join(group: Group, level: Level, upper: tuple[Array, Array], lower: tuple[Array, Array]) -> Steps[tuple[Array, Array]]:
+def _join(
+    group: Group, level: Level, upper: tuple[Array, Array], lower: tuple[Array, Array]
+) -> Steps[tuple[Array, Array]]:
     (g_high, p_high), (g_low, p_low) = upper, lower
     masked = [p_high ^ level.p, g_low ^ level.g_low]
     if level.p_low is not None:
         masked.append(p_low ^ level.p_low)
     d, e, *f = yield from group.opened([Masked(m, m.shape, m.dtype, xor=True) for m in masked])
-    g = g_high ^ _and(group, d, e, level.p, level.g_low, level.pg)
+    g = g_high ^ _and(group, (d, e), (level.p, level.g_low), level.pg)
     if level.p_low is None or level.pp is None:
         return g, g
-    return g, _and(group, d, f[0], level.p, level.p_low, level.pp)
+    return g, _and(group, (d, f[0]), (level.p, level.p_low), level.pp)
 
 
-def _and(group: Group, d: Array, e: Array, a: Array, b: Array, ab: Array) -> Array:
-    """Return a share of (d ^ a) & (e ^ b): Beaver's product modulo 2."""
+def _and(group: Group, opened: tuple[Array, Array], masks: tuple[Array, Array], product: Array) -> Array:
+    """Return a share of the conjunction of two opened words, each xor its mask: Beaver's product modulo 2."""
+    (d, e), (a, b) = opened, masks
     out = d & (e ^ b if group.first else b)
     out ^= a & e
-    out ^= ab
+    out ^= product
     return out

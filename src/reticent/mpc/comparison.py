@@ -12,7 +12,7 @@ from reticent.errors import UsageError
 from reticent.mpc.arithmetic import concat
 from reticent.mpc.lookup import one_hot
 from reticent.mpc.operation import Operation
-from reticent.mpc.rounds import Steps, Words
+from reticent.mpc.rounds import Steps
 from reticent.mpc.shared import Shared
 from reticent.mpc.sign import rounds_of, sign
 
@@ -30,7 +30,7 @@ def signs(name: str, x: Tensor, payloads: Sequence[Tensor] = (), *, keep: bool, 
     arguments = {"count": x.size, "payloads": len(payloads), "keep": keep}
 
     def start(operation: Operation, *values: Shared) -> Steps[list[Shared]]:
-        flat = [_flat(protocol.to_group(value)) for value in values]
+        flat = [protocol.to_group(value).reshape(-1) for value in values]
         found = yield from protocol.gate(
             operation,
             "sign",
@@ -43,11 +43,6 @@ def signs(name: str, x: Tensor, payloads: Sequence[Tensor] = (), *, keep: bool, 
     together = session.defer(f"{name} {shape}", start, [x, *payloads], shape=shape, fraction=0)
     fractions = [*([0] if bit else []), *([x.fraction] if keep else []), *(p.fraction for p in payloads)]
     return [session.item(together, i, shape=shape, fraction=fraction) for i, fraction in enumerate(fractions)]
-
-
-def _flat(words: Words | None) -> Words:
-    # At the helper there is nothing to run on: it stays out of the gate.
-    return np.empty(0, dtype=np.uint64) if words is None else words.reshape(-1)
 
 
 def negative(x: Tensor) -> Tensor:
@@ -128,4 +123,3 @@ def _back(x: Tensor, axis: int) -> Tensor:
     axes = list(range(x.ndim - 1))
     axes.insert(place, x.ndim - 1)
     return x.transpose(*axes)
-

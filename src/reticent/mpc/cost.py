@@ -65,7 +65,9 @@ class Cost:
         return found
 
     def __str__(self) -> str:
-        rows = [(entry.name, f"{entry.bytes_sent:,}", str(entry.rounds), f"{entry.seconds:.4f}") for entry in self.entries]
+        rows = [
+            (entry.name, f"{entry.bytes_sent:,}", str(entry.rounds), f"{entry.seconds:.4f}") for entry in self.entries
+        ]
         total = self.total()
         rows.append(("total", f"{total.bytes_sent:,}", str(total.rounds), f"{total.seconds:.4f}"))
         table = [("operation", "bytes", "rounds", "seconds"), *rows]

@@ -112,7 +112,9 @@ def reciprocal(x: Tensor, *, low: float, high: float, positive: bool) -> Tensor:
     value = _as_unit(value, top)
     inverse = newton_reciprocal(value)
     # x = v / (q 2^(fraction - top)), so 1 / x = q (1 / v) 2^(fraction - top).
-    return _shifted(product("multiply", inverse, up, fraction=2 * DIGITS, exact=False), top - x.fraction, session.fraction_bits)
+    return _shifted(
+        product("multiply", inverse, up, fraction=2 * DIGITS, exact=False), top - x.fraction, session.fraction_bits
+    )
 
 
 def divide(a: Tensor, b: Tensor) -> Tensor:

@@ -31,13 +31,13 @@ _POWER = np.polynomial.Chebyshev.interpolate(np.exp2, 5, domain=(-0.5, 0.5)).con
 
 
 def exp(x: Tensor) -> Tensor:
-    """Return exp(x) for x up to (36 - fraction_bits) ln 2."""
+    """Return the exponential of x up to (36 - fraction_bits) ln 2."""
     floor = -(x.session.fraction_bits + 1) * math.log(2)
     return _exp_above(relu(x - floor) + floor)
 
 
 def _exp_above(x: Tensor) -> Tensor:
-    """Return exp(x) for x from -(fraction_bits + 1) ln 2 on."""
+    """Return the exponential of x from -(fraction_bits + 1) ln 2 on."""
     bits = x.session.fraction_bits
     # Centred: i = floor(x log2(e) + 1/2), t = the rest, less 1/2.
     binary = _times(x, math.log2(math.e), DIGITS)
@@ -82,9 +82,7 @@ def sigmoid(x: Tensor) -> Tensor:
     )
     found = newton_reciprocal(_digits(half))
     # found = 2 / (1 + e), with the same codes read as half of that.
-    upper = rescaled(
-        x.session.local(lambda s: s, [found], shape=x.shape, fraction=DIGITS + 1), exact=False
-    )
+    upper = rescaled(x.session.local(lambda s: s, [found], shape=x.shape, fraction=DIGITS + 1), exact=False)
     return upper + negative * (1 - 2 * upper)
 
 

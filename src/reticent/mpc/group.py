@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from reticent.mpc.rounds import Array, Round, Steps, Words
 
 __all__ = ["Group", "Masked"]
+
+
+_WORD = np.dtype(np.uint64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,7 @@ class Masked:
 
     share: Array | None
     shape: tuple[int, ...]
-    dtype: np.dtype[np.unsignedinteger] = np.dtype(np.uint64)  # type: ignore[type-arg]
+    dtype: np.dtype[Any] = _WORD
     xor: bool = False
     holder: int | None = None
 
@@ -77,9 +81,8 @@ class Group:
         ]
 
     def _own(self, item: Masked) -> Array | None:
-        if item.holder not in (None, self.me):
+        if item.share is None or item.holder not in (None, self.me):
             return None
-        assert item.share is not None
         return item.share if item.xor or self.bits == 64 else self.reduce(item.share)
 
     def _sum(self, item: Masked, own: Array | None, others: list[Array]) -> Array:

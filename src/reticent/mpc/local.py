@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from reticent.channels import Channel, threads
 from reticent.errors import QuorumLost, UsageError
-from reticent.mpc.additive import Additive
+from reticent.mpc.additive import Additive, check_dealer
 from reticent.mpc.cost import Cost, Entry, merged
 from reticent.mpc.dealer import FINISHED, run_dealer
 from reticent.mpc.link import Link
@@ -52,9 +53,7 @@ def open_session(
       PolicyRefused: If the dealer is a computing party.
     """
     if truncation not in {"exact", "probabilistic"}:
-        raise UsageError(
-            "unknown-truncation", f"truncation is {truncation!r}", hint='say "exact" or "probabilistic"'
-        )
+        raise UsageError("unknown-truncation", f"truncation is {truncation!r}", hint='say "exact" or "probabilistic"')
     began = time.perf_counter()
     computing = check_protocol(protocol, channel.parties)
     side: Protocol
@@ -62,8 +61,6 @@ def open_session(
         side = Replicated(Link(channel, agree(channel, computing=computing)))
     else:
         number = channel.parties - 1 if dealer is None else dealer
-        from reticent.mpc.additive import check_dealer
-
         check_dealer(number, parties=computing)
         side = Additive(Link(channel, agree(channel, computing=computing)), parties=computing, dealer=number)
     cost = Cost([Entry("keys", channel.bytes_sent, 1, time.perf_counter() - began)], rounds=1)
@@ -78,9 +75,7 @@ def close_session(session: Session) -> None:
         protocol.link.send_bytes(protocol.helper, FINISHED)
 
 
-def run_party(
-    program: Program, inputs: Mapping[str, ArrayLike], channel: Channel, **settings: Any
-) -> tuple[Any, Cost]:
+def run_party(program: Program, inputs: Mapping[str, ArrayLike], channel: Channel, **settings: Any) -> tuple[Any, Cost]:
     """Run `program` as one party and return its output and this party's cost.
 
     Args:
@@ -130,9 +125,8 @@ def run_local(
     names = [f"party {number}" for number in range(len(inputs))] + (["dealer"] if protocol == "additive" else [])
     ends = threads(names, deadline=_DEADLINE) if channels is None else channels
     settings = {"protocol": protocol, "fraction_bits": fraction_bits, "truncation": truncation}
-    tasks = [
-        lambda end=end, own=own: run_party(program, own, end, **settings)
-        for end, own in zip(ends, inputs, strict=False)
+    tasks: list[Callable[[], tuple[Any, Cost]]] = [
+        partial(run_party, program, own, end, **settings) for end, own in zip(ends, inputs, strict=False)
     ]
     if protocol == "additive":
         tasks.append(lambda: (None, run_dealer(ends[-1])))
@@ -169,7 +163,7 @@ def _together(ends: Sequence[Channel], tasks: Sequence[Callable[[], tuple[Any, C
         try:
             with ends[number]:
                 results[number] = tasks[number]()
-        except BaseException as error:  # noqa: BLE001 - handed to the caller's thread
+        except BaseException as error:
             failures.append(error)
 
     started = [threading.Thread(target=run, args=(number,), daemon=True) for number in range(len(tasks))]

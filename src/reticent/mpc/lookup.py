@@ -40,7 +40,6 @@ class OneHot:
 def deal_one_hot(source: Source, *, count: int, size: int) -> OneHot:
     """Return what `turned` needs for `count` elements and vectors of `size` places (a power of two); a recipe."""
     r = source.uniform((count,), _OCTET)
-    assert r is not None
 
     def vector() -> Array:
         out = np.zeros((count, size), dtype=np.uint64)
@@ -88,7 +87,7 @@ def look_up(index: Tensor, table: Words, *, fraction: int) -> Tensor:
             operation,
             "one-hot",
             {"count": index.size, "size": size},
-            lambda material: from_table(protocol.group, material, _flat(words), table),
+            lambda material: from_table(protocol.group, material, words.reshape(-1), table),
             rounds=1,
         )
         found = yield from protocol.from_group(operation, None if share is None else [share], [shape])
@@ -114,15 +113,10 @@ def one_hot(index: Tensor, count: int) -> Tensor:
             operation,
             "one-hot",
             {"count": index.size, "size": size},
-            lambda material: hot(protocol.group, material, _flat(words), count),
+            lambda material: hot(protocol.group, material, words.reshape(-1), count),
             rounds=1,
         )
         found = yield from protocol.from_group(operation, None if share is None else [share], [shape])
         return found[0]
 
     return index.session.defer(f"one-hot {shape}", start, [index], shape=shape, fraction=0)
-
-
-def _flat(words: Words | None) -> Words:
-    assert words is not None
-    return words.reshape(-1)

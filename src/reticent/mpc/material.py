@@ -25,12 +25,14 @@ Dtype = np.dtype[Any]
 class Source(Protocol):
     """Where a recipe gets its values."""
 
-    def uniform(
-        self, shape: tuple[int, ...], dtype: Dtype = WORD, *, xor: bool = False, holder: int | None = None
-    ) -> Array | None:
-        """Return a uniform secret (dealer) or a share of it (party).
+    def uniform(self, shape: tuple[int, ...], dtype: Dtype = WORD, *, xor: bool = False) -> Array:
+        """Return a uniform secret (dealer) or a share of it (party)."""
+        ...
 
-        With `holder` that party alone knows it in full, and None is returned at the others.
+    def held(self, shape: tuple[int, ...], holder: int | None) -> Array | None:
+        """Return a uniform secret that party `holder` alone knows, in full; None at the other parties.
+
+        If `holder` is None all have shares of it.
         """
         ...
 
@@ -47,36 +49,40 @@ class PartySource:
     Args:
       group: Who shares.
       stream: The stream of this party and the dealer, for this one piece of material.
-      corrections: What the dealer sent to the last party; None at the others.
+      corrections: What the dealer sent to the last party; empty at the others.
       sender: Number of the dealer, for errors.
     """
 
-    def __init__(self, group: Group, stream: Filler, corrections: memoryview | None, sender: int = -1) -> None:
+    def __init__(self, group: Group, stream: Filler, corrections: memoryview, sender: int = -1) -> None:
         self._group = group
         self._stream = stream
         self._corrections = corrections
         self._sender = sender
         self._read = 0
 
-    def uniform(
-        self, shape: tuple[int, ...], dtype: Dtype = WORD, *, xor: bool = False, holder: int | None = None
-    ) -> Array | None:
-        """See `Source`."""
-        if holder not in (None, self._group.me):
-            return None
+    def uniform(self, shape: tuple[int, ...], dtype: Dtype = WORD, *, xor: bool = False) -> Array:  # noqa: ARG002
+        """See `Source`; shares of both kinds are drawn alike."""
         out: Array = np.empty(shape, dtype=dtype)
         self._stream.fill(out)
         return out
 
+    def held(self, shape: tuple[int, ...], holder: int | None) -> Array | None:
+        """See `Source`."""
+        return self.uniform(shape) if holder in (None, self._group.me) else None
+
     def fixed(
-        self, compute: Callable[[], Array], shape: tuple[int, ...], dtype: Dtype = WORD, *, xor: bool = False
+        self,
+        compute: Callable[[], Array],  # noqa: ARG002 - a party never knows the value
+        shape: tuple[int, ...],
+        dtype: Dtype = WORD,
+        *,
+        xor: bool = False,  # noqa: ARG002 - shares of both kinds are read alike
     ) -> Array:
         """See `Source`."""
         if not self._group.last:
             out: Array = np.empty(shape, dtype=dtype)
             self._stream.fill(out)
             return out
-        assert self._corrections is not None
         count = int(np.prod(shape, dtype=np.int64))
         end = self._read + count * dtype.itemsize
         if end > len(self._corrections):
@@ -91,7 +97,7 @@ class PartySource:
         Raises:
           IdentityError: If the dealer sent more than the recipe takes.
         """
-        if self._corrections is not None and self._read != len(self._corrections):
+        if self._read != len(self._corrections):
             refuse_message(self._sender, len(self._corrections), self._read)
 
 
@@ -108,11 +114,16 @@ class DealerSource:
         self._streams = streams
         self.corrections: list[Array] = []
 
-    def uniform(
-        self, shape: tuple[int, ...], dtype: Dtype = WORD, *, xor: bool = False, holder: int | None = None
-    ) -> Array:
+    def uniform(self, shape: tuple[int, ...], dtype: Dtype = WORD, *, xor: bool = False) -> Array:
+        """See `Source`."""
+        return self._sum(self._streams, shape, dtype, xor=xor)
+
+    def held(self, shape: tuple[int, ...], holder: int | None) -> Array:
         """See `Source`."""
         streams = self._streams if holder is None else [self._streams[self._group.members.index(holder)]]
+        return self._sum(streams, shape, WORD, xor=False)
+
+    def _sum(self, streams: Sequence[Filler], shape: tuple[int, ...], dtype: Dtype, *, xor: bool) -> Array:
         total: Array = np.empty(shape, dtype=dtype)
         streams[0].fill(total)
         part: Array = np.empty(shape, dtype=dtype) if len(streams) > 1 else total
@@ -126,8 +137,6 @@ class DealerSource:
     ) -> Array:
         """See `Source`."""
         value = compute()
-        assert value.shape == shape
-        assert value.dtype == dtype
         part: Array = np.empty(shape, dtype=dtype)
         rest: Array = value
         for stream in self._streams[:-1]:

@@ -78,7 +78,9 @@ class Protocol(ABC):
         number = operation.next()
         if number in self._dealt:
             raise InternalError(
-                "material-reused", f"material {number} was asked for twice", hint="one piece of material serves one gate"
+                "material-reused",
+                f"material {number} was asked for twice",
+                hint="one piece of material serves one gate",
             )
         self._dealt.add(number)
         if self.helping:
@@ -88,7 +90,7 @@ class Protocol(ABC):
             self.link.send(self.group.members[-1], dealt.corrections)
             return None
         self.ask(encode_request(number, operation.name, recipe, arguments))
-        corrections = self.link.receive_bytes(self.helper) if self.group.last else None
+        corrections = self.link.receive_bytes(self.helper) if self.group.last else memoryview(b"")
         source = PartySource(
             self.group, self.link.keys.stream(self.helper, "deal", number), corrections, sender=self.helper
         )
@@ -113,12 +115,12 @@ class Protocol(ABC):
         """Return the product, with the fraction bits of both."""
 
     @abstractmethod
-    def group_product(self, operation: Operation, kind: str, x: Shared, y: Shared) -> Steps[Words | None]:
-        """Return the product as the group's share (None at a helper), ready to be truncated."""
+    def group_product(self, operation: Operation, kind: str, x: Shared, y: Shared) -> Steps[Words]:
+        """Return the product as the group's share (empty at a helper), ready to be truncated."""
 
     @abstractmethod
-    def to_group(self, shared: Shared) -> Words | None:
-        """Return this party's additive share among the group; None at a helper."""
+    def to_group(self, shared: Shared) -> Words:
+        """Return this party's additive share among the group; empty at a helper."""
 
     @abstractmethod
     def from_group(

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from reticent.mpc.link import Link
-from reticent.mpc.products import PRODUCTS
 from reticent.mpc.operation import Operation
+from reticent.mpc.products import PRODUCTS
 from reticent.mpc.protocol import Protocol
 from reticent.mpc.rounds import Round, Steps, Words
 from reticent.mpc.shared import Shared
@@ -23,6 +23,7 @@ from reticent.mpc.shared import Shared
 __all__ = ["Replicated", "local_product"]
 
 _WORD = np.dtype(np.uint64)
+_NOTHING: Words = np.empty(0, dtype=np.uint64)
 
 
 def local_product(kind: str, x: tuple[Words, Words], y: tuple[Words, Words]) -> Words:
@@ -60,8 +61,7 @@ class Replicated(Protocol):
         number = operation.next()
         common = np.empty(shape, dtype=np.uint64)
         self.link.keys.common("input", number).fill(common)
-        if self.me == owner:
-            assert words is not None
+        if words is not None:
             own = self._drawn(self._neighbour(2), "input", number, shape)
             rest = words - own - common
             yield Round({self._neighbour(1): [rest]})
@@ -91,7 +91,7 @@ class Replicated(Protocol):
         got = yield Round({self._neighbour(2): [share]}, {after: [(share.shape, _WORD)]})
         return Shared((share, got[after][0]))
 
-    def group_product(self, operation: Operation, kind: str, x: Shared, y: Shared) -> Steps[Words | None]:
+    def group_product(self, operation: Operation, kind: str, x: Shared, y: Shared) -> Steps[Words]:
         """See `Protocol`; one round, one word from party 2 to party 1."""
         number = operation.next()
         share = local_product(kind, _pair(x), _pair(y))
@@ -100,15 +100,15 @@ class Replicated(Protocol):
             return np.asarray(share - self._drawn(2, "product", number, share.shape))
         if self.me == 2:
             yield Round({1: [share + self._drawn(0, "product", number, share.shape)]})
-            return None
+            return _NOTHING
         got = yield Round(receive={2: [(share.shape, _WORD)]})
         return np.asarray(share + got[2][0])
 
-    def to_group(self, shared: Shared) -> Words | None:
+    def to_group(self, shared: Shared) -> Words:
         """See `Protocol`."""
         if self.me == 0:
             return np.asarray(shared.parts[0] + shared.parts[1])
-        return shared.parts[1] if self.me == 1 else None
+        return shared.parts[1] if self.me == 1 else _NOTHING
 
     def from_group(
         self, operation: Operation, arrays: Sequence[Words] | None, shapes: Sequence[tuple[int, ...]]
@@ -132,7 +132,12 @@ class Replicated(Protocol):
         middle = part + got[peer][0]
         return _cut(outer, middle, shapes) if self.me == 0 else _cut(middle, outer, shapes)
 
-    def open(self, operation: Operation, shared: Shared, to: int | None) -> Steps[Words | None]:
+    def open(
+        self,
+        operation: Operation,  # noqa: ARG002 - nothing is drawn
+        shared: Shared,
+        to: int | None,
+    ) -> Steps[Words | None]:
         """See `Protocol`; one round: each receiver gets from the next party the one share it lacks."""
         receivers = range(3) if to is None else [to]
         before, after = self._neighbour(2), self._neighbour(1)

@@ -28,7 +28,11 @@ class Node:
     __slots__ = ("done", "inputs", "operation", "start", "value")
 
     def __init__(
-        self, operation: Operation | None, inputs: Sequence[Node], start: Callable[..., Steps[Any]] | None, value: Any = None
+        self,
+        operation: Operation | None,
+        inputs: Sequence[Node],
+        start: Callable[..., Steps[Any]] | None,
+        value: Any = None,
     ) -> None:
         self.operation = operation
         self.inputs: Sequence[Node] = inputs
@@ -40,12 +44,11 @@ class Node:
 class _Active:
     """A node under way: its generator, what it wants in the next round, and its line in the cost."""
 
-    def __init__(self, node: Node, entry: Entry) -> None:
-        assert node.start is not None
+    def __init__(self, node: Node, steps: Steps[Any], entry: Entry) -> None:
         self.node = node
+        self.steps = steps
         self.entry = entry
-        self.steps = node.start(*(one.value for one in node.inputs))
-        self.round: Round | None = None
+        self.round = Round()
 
 
 class Schedule:
@@ -76,11 +79,11 @@ class Schedule:
     def _begin(self, waiting: list[Node], active: list[_Active]) -> list[Node]:
         later = []
         for node in waiting:
-            if all(one.done for one in node.inputs):
+            if node.start is not None and all(one.done for one in node.inputs):
                 entry = Entry(node.operation.name if node.operation else "")
                 if node.operation:
                     self._cost.entries.append(entry)
-                one = _Active(node, entry)
+                one = _Active(node, node.start(*(one.value for one in node.inputs)), entry)
                 active.append(one)
                 self._advance(one, None)
             else:
@@ -102,7 +105,6 @@ class Schedule:
         outgoing: dict[int, list[Array]] = {}
         wanted: dict[int, list[Specification]] = {}
         for one in active:
-            assert one.round is not None
             for peer, arrays in one.round.send.items():
                 outgoing.setdefault(peer, []).extend(arrays)
                 one.entry.bytes_sent += sum(array.nbytes for array in arrays)
@@ -115,6 +117,5 @@ class Schedule:
         self._cost.rounds += bool(outgoing or wanted)
         share = (time.perf_counter() - began) / len(active)
         for one in active:
-            assert one.round is not None
             one.entry.seconds += share
             self._advance(one, {p: [next(arrived[p]) for _ in s] for p, s in one.round.receive.items()})

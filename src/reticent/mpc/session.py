@@ -12,7 +12,7 @@ from reticent.errors import DataError, UsageError
 from reticent.mpc.cost import Cost
 from reticent.mpc.operation import Operation
 from reticent.mpc.protocol import Protocol
-from reticent.mpc.rounds import Steps, Words
+from reticent.mpc.rounds import Steps
 from reticent.mpc.schedule import Node, Schedule
 from reticent.mpc.shared import Shared
 from reticent.mpc.tensor import Tensor

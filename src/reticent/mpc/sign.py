@@ -8,8 +8,9 @@ rounds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -43,9 +44,7 @@ def rounds_of(ring_bits: int = 64) -> int:
     return 2 + rounds_of_less(ring_bits - 1)
 
 
-def deal_sign(
-    source: Source, *, count: int, payloads: int = 0, keep: bool = True, ring_bits: int = 64
-) -> SignMaterial:
+def deal_sign(source: Source, *, count: int, payloads: int = 0, keep: bool = True, ring_bits: int = 64) -> SignMaterial:
     """Return what `sign` needs for `count` elements; a recipe.
 
     Args:
@@ -56,32 +55,26 @@ def deal_sign(
       ring_bits: Width of the ring.
     """
     r = source.uniform((count,))
-    assert r is not None
     compare = deal_less(source, r, count, ring_bits - 1)
     mask = source.uniform((padded(count) // 8,), _OCTET, xor=True)
-    assert mask is not None
-
-    def bits() -> Array:
-        # `mask` covers b xor top(r), which is what the outcome of the comparison is opened with.
-        top = np.right_shift(r, np.uint64(ring_bits - 1))
-        return expand(mask, count).astype(np.uint64) ^ top
 
     cache: list[Array] = []
 
     def bit() -> Array:
+        # `mask` covers b xor top(r), which is what the outcome of the comparison is opened with.
         if not cache:
-            cache.append(bits())
+            cache.append(expand(mask, count) ^ np.right_shift(r, np.uint64(ring_bits - 1)))
         return cache[0]
 
     word = source.fixed(bit, (count,))
-    masks: list[Array] = []
-    for _ in range(payloads):
-        s = source.uniform((count,))
-        assert s is not None
-        masks.append(s)
+    masks = [source.uniform((count,)) for _ in range(payloads)]
     multiplied = [*([r] if keep else []), *masks]
-    products = [source.fixed(lambda s=s: np.asarray(bit() * s), (count,)) for s in multiplied]  # type: ignore[misc]
+    products = [source.fixed(partial(_times, bit, s), (count,)) for s in multiplied]
     return SignMaterial(r, compare, word, mask, tuple(masks), tuple(products))
+
+
+def _times(bit: Callable[[], Array], s: Array) -> Array:
+    return np.asarray(bit() * s)
 
 
 def sign(

@@ -7,13 +7,13 @@ operation and the use, so that no stream is ever read twice.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reticent.channels import Channel
-from reticent.errors import InternalError
+from reticent.errors import IdentityError, InternalError
 from reticent.randomness import Keystream, derive, secret
 
 __all__ = ["Filler", "Keys", "agree"]
@@ -24,7 +24,7 @@ _SECRET_BYTES = 32
 class Filler(Protocol):
     """Anything that fills arrays: a `Keystream`, or the ideal tape of an enumeration in the tests."""
 
-    def fill(self, out: NDArray[np.unsignedinteger[object]]) -> None:  # type: ignore[type-var]
+    def fill(self, out: NDArray[np.unsignedinteger[Any]]) -> None:
         """Overwrite `out` with the next values."""
         ...
 
@@ -87,10 +87,8 @@ def agree(channel: Channel, *, computing: int) -> Keys:
     return Keys(pairs, common)
 
 
-def refuse_message(sender: int, found: int, wanted: int) -> None:
+def refuse_message(sender: int, found: int, wanted: int) -> NoReturn:
     """Raise because a message is not as long as the program says."""
-    from reticent.errors import IdentityError
-
     raise IdentityError(
         "message-of-other-length",
         f"participant {sender} sent {found} bytes where the program needs {wanted}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -174,7 +173,7 @@ class Tensor:
     def reshape(self, *shape: int | tuple[int, ...]) -> Tensor:
         """Return the same elements in another shape."""
         wanted = shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape
-        return arithmetic.linear(self, lambda words: words.reshape(wanted))  # type: ignore[arg-type]
+        return arithmetic.linear(self, lambda words: words.reshape(wanted))
 
     def transpose(self, *axes: int) -> Tensor:
         """Return the same elements with the axes in another order; reversed if none are given."""

@@ -50,12 +50,9 @@ def rounds_of(bits: int, *, exact: bool) -> int:
     return 1 + (rounds_of_less(bits) + 1 if exact else 0)
 
 
-def deal_truncation(
-    source: Source, *, count: int, bits: int, exact: bool, ring_bits: int = 64
-) -> TruncationMaterial:
+def deal_truncation(source: Source, *, count: int, bits: int, exact: bool, ring_bits: int = 64) -> TruncationMaterial:
     """Return what `truncate` needs for `count` elements; a recipe."""
     r = source.uniform((count,))
-    assert r is not None
     shifted = source.fixed(lambda: np.right_shift(r, np.uint64(bits)), (count,))
     kind = _top_type(bits)
     top = source.fixed(lambda: np.right_shift(r, np.uint64(ring_bits - 1)).astype(kind), (count,), kind)
@@ -70,13 +67,10 @@ def deal_truncation(
 def deal_bit(source: Source, count: int) -> tuple[Array, Array]:
     """Return shares of uniform bits: packed (exclusive or, `uint8 (padded / 8,)`) and as words (sum, `(count,)`)."""
     packed = source.uniform((padded(count) // 8,), _OCTET, xor=True)
-    assert packed is not None
     return packed, source.fixed(lambda: expand(packed, count).astype(np.uint64), (count,))
 
 
-def truncate(
-    group: Group, material: TruncationMaterial, x: Words, *, bits: int
-) -> Steps[Words]:
+def truncate(group: Group, material: TruncationMaterial, x: Words, *, bits: int) -> Steps[Words]:
     """Return this party's share of x / 2^bits: `uint64 (count,)`, from a share of the same shape.
 
     Requires: |x| < 2^(k-2) as a signed number, k the width of the ring.
