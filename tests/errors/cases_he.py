@@ -101,11 +101,12 @@ class _Square(torch.nn.Module):
 class _Skip(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.layer = torch.nn.Linear(2, 2)
+        self.first, self.second = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = self.layer(x)
-        return y + y * y
+        y = self.first(x)
+        z = self.second(y)
+        return y + z * z
 
 
 @cache
@@ -125,6 +126,12 @@ def _compile(*layers: torch.nn.Module, **given: object) -> he.Program:
 def _zero_layer() -> torch.nn.Linear:
     layer = torch.nn.Linear(2, 1)
     torch.nn.init.zeros_(layer.weight)
+    return layer
+
+
+def _half() -> torch.nn.Linear:
+    layer = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.constant_(layer.weight, 0.25)
     return layer
 
 
@@ -162,9 +169,7 @@ CASES |= {
     "he-precision": lambda folder: _compile(torch.nn.Linear(2, 1), precision=1e-14),
     "he-server-process": lambda folder: he.predict_in_processes(np.zeros((1, 2)), "os:_exit", {"status": 3}),
     "he-skip-connection": lambda folder: _compile(_Skip()),
-    "he-too-deep": lambda folder: _compile(
-        torch.nn.Linear(1, 1), *[_Square() for _ in range(40)], input_bounds=(0.1, 0.2)
-    ),
+    "he-too-deep": lambda folder: _compile(*[layer for _ in range(30) for layer in (_half(), _Square())]),
     "he-too-many-rows": lambda folder: _too_many(),
     "he-too-wide": lambda folder: _compile(torch.nn.Linear(2**15, 1)),
     "he-unsupported-layer": lambda folder: _compile(torch.nn.Linear(2, 2), torch.nn.ReLU(), torch.nn.Linear(2, 1)),
