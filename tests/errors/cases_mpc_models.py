@@ -21,7 +21,7 @@ def _run(program: Callable[[mpc.Session], object]) -> object:
 
 
 def _compiled(module: Any, example: Any = None, *, owner: int = 1) -> object:
-    return _run(lambda session: mpc_nn.compile(session, module, example, owner=owner))
+    return _run(lambda session: session.compile(module, example, owner=owner))
 
 
 def _fitted(**changed: Any) -> object:
@@ -38,14 +38,14 @@ def _fitted(**changed: Any) -> object:
 
 def _differs(_: pathlib.Path) -> object:
     def program(session: mpc.Session) -> object:
-        return mpc_nn.compile(session, nn.Linear(3, 1 + session.party), torch.zeros(1, 3), owner=1)
+        return session.compile(nn.Linear(3, 1 + session.party), torch.zeros(1, 3), owner=1)
 
     return _run(program)
 
 
 def _wrong_shape(_: pathlib.Path) -> object:
     def program(session: mpc.Session) -> object:
-        network = mpc_nn.compile(session, nn.Linear(4, 1), torch.zeros(1, 4), owner=1)
+        network = session.compile(nn.Linear(4, 1), torch.zeros(1, 4), owner=1)
         return network(session.input("x", owner=0, shape=(2, 3)))
 
     return _run(program)

@@ -12,7 +12,6 @@ from torch.nn import functional
 
 from reticent import lowering, mpc
 from reticent.lowering import ops
-from reticent.mpc import nn as mpc_nn
 from reticent.mpc.nn_bound import fixed_point_bound
 from reticent.mpc.nn_windows import convolution_table, pool_table
 
@@ -94,7 +93,7 @@ def test_a_model_under_sharing_stays_within_its_bound(name: str, protocol: str) 
     program = lowering.lower(module, torch.zeros(1, *x.shape[1:]))
 
     def run(session: mpc.Session) -> object:
-        network = mpc_nn.compile(session, program, owner=1)
+        network = session.compile(program, owner=1)
         return network(session.input("x", owner=0, shape=x.shape)).reveal()
 
     found, _ = mpc.run_local(run, inputs=[{"x": x}, {}, {}][: PARTIES[protocol]], protocol=protocol)

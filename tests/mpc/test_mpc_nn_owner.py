@@ -31,7 +31,7 @@ def poisoned() -> nn.Module:
 
 def outcome(modules: list[nn.Module | lowering.Program], protocol: str, owner: int) -> list[np.ndarray]:
     def program(session: mpc.Session) -> np.ndarray:
-        network = mpc_nn.compile(session, modules[session.party], torch.zeros(1, 6), owner=owner)
+        network = session.compile(modules[session.party], torch.zeros(1, 6), owner=owner)
         assert network.program.has_weights == (session.party == owner)
         return network(session.input("x", owner=0, shape=X.shape)).reveal()
 
@@ -74,7 +74,7 @@ def test_every_party_notices_that_architectures_differ() -> None:
     def program(session: mpc.Session) -> None:
         module = nn.Linear(6, 2 if session.party == 2 else 3)
         with pytest.raises(UsageError) as caught:
-            mpc_nn.compile(session, module, torch.zeros(1, 6), owner=1)
+            session.compile(module, torch.zeros(1, 6), owner=1)
         refused.append((session.party, caught.value.code))
 
     mpc.run_local(program, inputs=[{}, {}, {}])
@@ -84,7 +84,7 @@ def test_every_party_notices_that_architectures_differ() -> None:
 def test_different_owners_are_noticed() -> None:
     def program(session: mpc.Session) -> None:
         with pytest.raises(UsageError, match="another owner"):
-            mpc_nn.compile(session, mlp(0), torch.zeros(1, 6), owner=session.party)
+            session.compile(mlp(0), torch.zeros(1, 6), owner=session.party)
 
     mpc.run_local(program, inputs=[{}, {}, {}])
 
@@ -95,7 +95,7 @@ def test_one_network_serves_many_batches() -> None:
     program = lowering.lower(true, torch.zeros(1, 6))
 
     def run(session: mpc.Session) -> list[np.ndarray]:
-        network = mpc_nn.compile(session, true, torch.zeros(1, 6), owner=1)
+        network = session.compile(true, torch.zeros(1, 6), owner=1)
         x = session.input("x", owner=0, shape=X.shape)
         return session.reveal_together(network(x), network(x[:1]))
 
