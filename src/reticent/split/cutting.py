@@ -52,9 +52,9 @@ def cut(model: nn.Module, at: str | Sequence[str]) -> tuple[nn.Module, ...]:
         raise UsageError(
             "unknown-cut", "no place to cut at was given", hint="name a submodule: cut(model, at='encoder')"
         )
-    graph = traced(model, names)
+    graph, module_ends = traced(model, names)
     nodes = _working_nodes(graph)
-    ends = [_end(model, nodes, name) for name in names]
+    ends = [_end(model, nodes, name, module_ends.get(name, [])) for name in names]
     places = [nodes.index(end) for end in ends]
     if places != sorted(set(places)):
         raise UsageError(
@@ -88,9 +88,9 @@ def _working_nodes(graph: fx.Graph) -> list[fx.Node]:
     return [node for node in graph.nodes if node.op.startswith("call_")]
 
 
-def _end(model: nn.Module, nodes: list[fx.Node], name: str) -> fx.Node:
+def _end(model: nn.Module, nodes: list[fx.Node], name: str, module_ends: list[fx.Node]) -> fx.Node:
     """Return the node whose value crosses at the cut `name`."""
-    found = [node for node in nodes if node.op == "call_module" and node.target == name]
+    found = [node for node in module_ends if node in nodes]
     found = found or [node for node in nodes if node.name == name]
     if not found:
         known = [str(node.target) if node.op == "call_module" else node.name for node in nodes]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import fx, nn
 
 from reticent.errors import UsageError
@@ -23,9 +23,19 @@ class _Tracer(fx.Tracer):
         super().__init__()
         self._inside = inside
         self._follow_mode = follow_mode
+        self.ends: dict[str, list[fx.Node]] = {}
 
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:  # noqa: ARG002  (of fx.Tracer)
         return name not in self._inside
+
+    def call_module(
+        self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Note where each module that is traced through ends: a cut may lie there, too."""
+        result = super().call_module(m, forward, args, kwargs)
+        if isinstance(result, fx.Proxy):
+            self.ends.setdefault(self.path_of_module(m), []).append(result.node)
+        return result
 
     def create_args_for_root(self, *args: Any, **kwargs: Any) -> Any:
         made = super().create_args_for_root(*args, **kwargs)
@@ -36,8 +46,10 @@ class _Tracer(fx.Tracer):
         return made
 
 
-def traced(model: nn.Module, cuts: tuple[str, ...]) -> fx.Graph:
+def traced(model: nn.Module, cuts: tuple[str, ...]) -> tuple[fx.Graph, dict[str, list[fx.Node]]]:
     """Return the graph of `model`, traced through the modules that hold one of `cuts` and no deeper.
+
+    Beside it, where each module ends, once for every call of it.
 
     Raises:
       UsageError: With code `uncuttable-model`.
@@ -58,9 +70,10 @@ def traced(model: nn.Module, cuts: tuple[str, ...]) -> fx.Graph:
     failure: Exception | None = None
     for follow_mode in (True, False):
         try:
-            graph = _Tracer(frozenset(inside), follow_mode=follow_mode).trace(model, concrete_args=reserved)
+            tracer = _Tracer(frozenset(inside), follow_mode=follow_mode)
+            graph = tracer.trace(model, concrete_args=reserved)
             _drop_reserved(graph)
-            return graph
+            return graph, tracer.ends
         except Exception as error:
             failure = error
         finally:
@@ -78,10 +91,10 @@ def traced(model: nn.Module, cuts: tuple[str, ...]) -> fx.Graph:
 def _drop_reserved(graph: fx.Graph) -> None:
     """Remove the arguments that keep their defaults, and fx's checks that nobody gives them."""
     for node in list(graph.nodes):
-        if node.target is torch._assert and "has been specialized" in str(node.args[1]):
+        if node.op == "call_function" and len(node.args) == 2 and "has been specialized to have" in str(node.args[1]):
             condition = node.args[0]
             graph.erase_node(node)
-            if isinstance(condition, fx.Node) and not condition.users:
+            if isinstance(condition, fx.Node) and condition.op == "call_function" and not condition.users:
                 graph.erase_node(condition)
     for node in [node for node in graph.nodes if node.op == "placeholder"][1:]:
         if not node.users:
