@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Array", "Received", "Round", "Specification", "Steps", "Words", "idle"]
+__all__ = ["Array", "Received", "Round", "Specification", "Steps", "Words", "idle", "play"]
 
 Words = NDArray[np.uint64]
 Array = NDArray[Any]
@@ -39,3 +39,23 @@ def idle(rounds: int) -> Steps[None]:
     """Stay out of `rounds` rounds in which the others talk, so that all count rounds alike."""
     for _ in range(rounds):
         yield Round()
+
+
+def play(parties: Mapping[int, Steps[T]]) -> dict[int, T]:
+    """Run one protocol at all `parties` in this process, and return the result of each."""
+    results: dict[int, T] = {}
+    mail: dict[int, dict[int, list[Array]]] = {}
+    while len(results) < len(parties):
+        sent: dict[int, dict[int, list[Array]]] = {party: {} for party in parties}
+        for party, steps in parties.items():
+            if party in results:
+                continue
+            try:
+                step = steps.send(mail[party]) if party in mail else next(steps)
+            except StopIteration as end:
+                results[party] = end.value
+                continue
+            for peer, arrays in step.send.items():
+                sent[peer][party] = arrays
+        mail = sent
+    return results

@@ -5,10 +5,11 @@ Nothing here knows parties or messages; `reticent.secagg` and `reticent.mpc` bui
 
 from reticent.rings.fixed_point import FixedPoint, Words
 from reticent.rings.ring64 import Ring64
-from reticent.rings.shamir import SHARE_BYTES, Interpolation, combine, split
+from reticent.rings.shamir import FIELD, SHARE_BYTES, Interpolation, combine, join_number, split, split_number
 from reticent.rings.sharing import combine_additive, combine_replicated, split_additive, split_replicated
 
 __all__ = [
+    "FIELD",
     "SHARE_BYTES",
     "FixedPoint",
     "Interpolation",
@@ -17,7 +18,9 @@ __all__ = [
     "combine",
     "combine_additive",
     "combine_replicated",
+    "join_number",
     "split",
     "split_additive",
+    "split_number",
     "split_replicated",
 ]

@@ -13,9 +13,12 @@ from typing import NoReturn
 from reticent.errors import IdentityError, InternalError, UsageError
 from reticent.randomness import Keystream
 
-__all__ = ["SHARE_BYTES", "Interpolation", "combine", "split"]
+__all__ = ["FIELD", "SHARE_BYTES", "Interpolation", "combine", "join_number", "split", "split_number"]
 
 PRIME = 2**256 + 297
+FIELD = PRIME
+"""Numbers are shared modulo this prime."""
+
 _VALUE_BYTES = 33
 SHARE_BYTES = 1 + _VALUE_BYTES
 """Length of one share: the length of the secret, then the value, big-endian."""
@@ -33,20 +36,39 @@ def split(secret: bytes, *, shares: int, threshold: int) -> dict[int, bytes]:
       UsageError: Unless 1 <= threshold <= shares < 2^16.
       InternalError: If the secret is longer than 32 bytes.
     """
-    if not 1 <= threshold <= shares < 1 << 16:
-        raise UsageError(
-            "invalid-threshold",
-            f"threshold is {threshold} of {shares} shares",
-            hint="give a threshold from 1 to the number of shares",
-        )
+    _check_threshold(shares, threshold)
     if len(secret) > 32:
         raise InternalError(
             "secret-too-long", f"a secret of {len(secret)} bytes cannot be shared", hint="share a key of 32 bytes"
         )
-    coefficients = [int.from_bytes(secret, "big"), *_uniform(threshold - 1)]
-    return {
-        x: bytes([len(secret)]) + _evaluate(coefficients, x).to_bytes(_VALUE_BYTES, "big") for x in range(1, shares + 1)
-    }
+    points = _points(int.from_bytes(secret, "big"), shares, threshold)
+    return {x: bytes([len(secret)]) + point.to_bytes(_VALUE_BYTES, "big") for x, point in points.items()}
+
+
+def split_number(value: int, *, shares: int, threshold: int) -> dict[int, int]:
+    """Return one point for each holder 1 .. `shares`, of a number modulo `FIELD`; sums of points share the sum.
+
+    Raises:
+      UsageError: Unless 1 <= threshold <= shares < 2^16.
+    """
+    _check_threshold(shares, threshold)
+    return _points(value % PRIME, shares, threshold)
+
+
+def join_number(points: Mapping[int, int], *, threshold: int) -> int:
+    """Return the number that at least `threshold` points, by holder, determine.
+
+    Raises:
+      UsageError: If there are fewer points than `threshold`.
+      IdentityError: If there are more, and they do not lie on one polynomial.
+    """
+    _check_enough(len(points), threshold)
+    holders = sorted(points)
+    used = holders[:threshold]
+    result = _at_zero(points, used)
+    if any(_at_zero(points, [*used[:-1], extra]) != result for extra in holders[threshold:]):
+        _refuse("shares do not fit together")
+    return result
 
 
 def combine(shares: Mapping[int, bytes], *, threshold: int) -> bytes:
@@ -56,12 +78,7 @@ def combine(shares: Mapping[int, bytes], *, threshold: int) -> bytes:
       UsageError: If there are fewer shares than `threshold`.
       IdentityError: If a share is malformed, or the shares do not lie on one polynomial as far as that can be seen.
     """
-    if len(shares) < threshold:
-        raise UsageError(
-            "too-few-shares",
-            f"{len(shares)} shares of a secret with threshold {threshold}",
-            hint="collect shares of more holders",
-        )
+    _check_enough(len(shares), threshold)
     holders = sorted(shares)
     result = Interpolation(holders[:threshold]).secret(shares)
     for extra in holders[threshold:]:
@@ -127,6 +144,33 @@ def _refuse(why: str) -> NoReturn:
         f"a secret cannot be restored: {why}",
         hint="a holder sent a wrong share; repeat the round without the sites that fail again",
     )
+
+
+def _check_threshold(shares: int, threshold: int) -> None:
+    if not 1 <= threshold <= shares < 1 << 16:
+        raise UsageError(
+            "invalid-threshold",
+            f"threshold is {threshold} of {shares} shares",
+            hint="give a threshold from 1 to the number of shares",
+        )
+
+
+def _check_enough(found: int, threshold: int) -> None:
+    if found < threshold:
+        raise UsageError(
+            "too-few-shares",
+            f"{found} shares of a secret with threshold {threshold}",
+            hint="collect shares of more holders",
+        )
+
+
+def _points(value: int, shares: int, threshold: int) -> dict[int, int]:
+    coefficients = [value, *_uniform(threshold - 1)]
+    return {x: _evaluate(coefficients, x) for x in range(1, shares + 1)}
+
+
+def _at_zero(points: Mapping[int, int], holders: list[int]) -> int:
+    return sum(_weight(x, tuple(holders)) * points[x] for x in holders) % PRIME
 
 
 def _uniform(count: int) -> list[int]:
