@@ -50,6 +50,8 @@ for; activations of rows after training, unless planned as `evaluations`.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -97,6 +99,7 @@ class GaussianBoundary:
         self.privacy = privacy
         self.trains = privacy.noise.updates is not None
         self._units = np.arange(len(units)) if privacy.unit == "record" else units
+        self._bottoms = _Bottoms(privacy.max_norm)
 
     def cost(self) -> Release:
         """Return what one pass over the rows discloses."""
@@ -108,7 +111,7 @@ class GaussianBoundary:
         Raises:
           PolicyRefused: If the pass was not paid for.
         """
-        return GaussianCrossing(self.privacy, self._units, grant)
+        return GaussianCrossing(self.privacy, self._units, grant, self._bottoms)
 
     def check_bottom(self, bottom: nn.Module, shape: tuple[int, ...]) -> None:
         """Refuse a bottom in which one row shows in the activations of another; tried on made-up rows.
@@ -121,7 +124,7 @@ class GaussianBoundary:
           PolicyRefused: With code `mixes-examples`.
         """
         if self.trains:
-            NoisedBottom(bottom, shape, max_norm=self.privacy.max_norm)
+            self._bottoms.learner(bottom, shape)
         else:
             refuse_mixing_frozen(bottom, shape)
 
@@ -135,14 +138,14 @@ class GaussianBoundary:
 class GaussianCrossing:
     """One paid pass over a site's rows; see `GaussianBoundary.open`."""
 
-    def __init__(self, privacy: BoundaryPrivacy, units: NDArray[np.int64], grant: Grant) -> None:
+    def __init__(self, privacy: BoundaryPrivacy, units: NDArray[np.int64], grant: Grant, bottoms: _Bottoms) -> None:
         self._privacy = privacy
         self._units = units
         self._vectors = Gaussian(privacy.noise.vectors)
         self._updates = None if privacy.noise.updates is None else Gaussian(privacy.noise.updates)
         kinds = {_VECTORS: self._vectors} | ({} if self._updates is None else {_UPDATES: self._updates})
         self._once = RowsOnce(grant, kinds, rows=len(units), rows_per_unit=privacy.rows_per_unit)
-        self._bottoms: dict[tuple[int, tuple[int, ...]], tuple[nn.Module, NoisedBottom]] = {}
+        self._bottoms = bottoms
 
     def release(self, values: Tensor, *, rows: NDArray[np.int64], units: NDArray[np.int64]) -> Tensor:
         """Return what may leave instead of `values`: every row clipped to `max_norm` and noised.
@@ -191,7 +194,7 @@ class GaussianCrossing:
             )
         _same_length(features, rows)
         _same_length(returned, rows)
-        learner = self._learner(bottom, tuple(features.shape[1:]))
+        learner = self._bottoms.learner(bottom, tuple(features.shape[1:]))
         learner.update(
             optimizer,
             features,
@@ -202,11 +205,20 @@ class GaussianCrossing:
             grant=self._once.part(_UPDATES, rows),
         )
 
-    def _learner(self, bottom: nn.Module, shape: tuple[int, ...]) -> NoisedBottom:
-        key = (id(bottom), shape)
-        if key not in self._bottoms:  # the module is kept, so that its id stays its own
-            self._bottoms[key] = bottom, NoisedBottom(bottom, shape, max_norm=self._privacy.max_norm)
-        return self._bottoms[key][1]
+
+class _Bottoms:
+    """The bottoms that were checked, by their layers: once for a run and not for every pass."""
+
+    def __init__(self, max_norm: float) -> None:
+        self._max_norm = max_norm
+        self._known: dict[Hashable, tuple[list[nn.Module], NoisedBottom]] = {}
+
+    def learner(self, bottom: nn.Module, shape: tuple[int, ...]) -> NoisedBottom:
+        layers = list(bottom.modules())  # kept beside the learner, so that their ids stay their own
+        key = (shape, *map(id, layers))
+        if key not in self._known:
+            self._known[key] = layers, NoisedBottom(bottom, shape, max_norm=self._max_norm)
+        return self._known[key][1]
 
 
 def _same_length(values: Tensor, rows: NDArray[np.int64]) -> None:
