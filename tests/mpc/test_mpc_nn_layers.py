@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
@@ -11,9 +12,12 @@ from torch import nn
 from torch.nn import functional
 
 from reticent import lowering, mpc
+from reticent.errors import IdentityError
 from reticent.lowering import ops
 from reticent.mpc.nn_bound import fixed_point_bound
-from reticent.mpc.nn_windows import convolution_table, pool_table
+from reticent.mpc.nn_convolution import Convolution
+from reticent.mpc.nn_windows import pool_table
+from reticent.mpc.recipes import decode_request, encode_request
 
 
 class Through(nn.Module):
@@ -117,19 +121,55 @@ def test_the_bound_is_broken_by_a_layer_that_is_wrong() -> None:
 
 @pytest.mark.parametrize("name", ["average_pool", "convolution", "convolution_grouped", "max_pool"])
 def test_windows_cover_what_the_reference_covers(name: str) -> None:
-    """The tables of positions, applied in clear text, give the reference's result to the last bit of rounding."""
+    """The tables of positions, applied in clear text, give the reference's result; whole numbers exactly."""
     module, x = prepared(name)
     program = lowering.lower(module, torch.zeros(1, *x.shape[1:]))
     (op,) = program.ops
     channels, height, width = x.shape[1:]
     if isinstance(op, ops.Conv2d):
-        table = convolution_table(op, channels, height, width)
-        flat = np.concatenate([x.reshape(len(x), -1), np.zeros((len(x), 1))], axis=1)[:, table]
-        grouped = flat.reshape(len(x), len(table), op.groups, -1)
-        weight = op.weight.reshape(op.groups, len(op.weight) // op.groups, -1)
-        found = np.einsum("blgk,gok->bgol", grouped, weight).reshape(len(x), *op.shape) + op.bias[:, None, None]
-    else:
-        table = pool_table(op, height, width)
-        flat = np.concatenate([x.reshape(len(x), channels, -1), np.zeros((len(x), channels, 1))], axis=2)[:, :, table]
-        found = (flat.max(axis=-1) if isinstance(op, ops.MaxPool2d) else flat.mean(axis=-1)).reshape(len(x), *op.shape)
+        product = Convolution.of(op, (channels, height, width))
+        weight = op.weight.reshape(op.groups, len(op.weight) // op.groups, -1).transpose(0, 2, 1)
+        whole = [np.rint(part * 1000).astype(np.int64) for part in (x.reshape(len(x), -1), weight)]
+        found = product(*(np.ascontiguousarray(part).view(np.uint64) for part in whole)).view(np.int64)
+        rounded = dataclasses.replace(op, weight=np.rint(op.weight * 1000), bias=op.bias * 0)
+        np.testing.assert_array_equal(
+            found.transpose(0, 2, 1).reshape(len(x), *op.shape), np.rint(lowering.evaluate(rounded, np.rint(x * 1000)))
+        )
+        assert Convolution.parse(product.kind) == product
+        return
+    table = pool_table(op, height, width)
+    flat = np.concatenate([x.reshape(len(x), channels, -1), np.zeros((len(x), channels, 1))], axis=2)[:, :, table]
+    found = (flat.max(axis=-1) if isinstance(op, ops.MaxPool2d) else flat.mean(axis=-1)).reshape(len(x), *op.shape)
     np.testing.assert_allclose(found, program.run(x), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "convolve",
+        "convolve 1 2",
+        "other",
+        "convolve 1 4 4 3 3 0 1 0 0 0 0 1 1 1",
+        "convolve 1 4 4 3 3 1 1 0 0 0 0 1 1 99999",
+    ],
+)
+def test_a_dealer_deals_no_other_product(kind: str) -> None:
+    """What is no product is refused where the dealer reads requests."""
+    request = encode_request((1, 1), "x", "triple", {"kind": kind, "left": (1, 16), "right": (1, 9, 2)})
+    with pytest.raises(IdentityError, match="asks the dealer for nothing"):
+        decode_request(request)
+
+
+def test_masked_images_are_opened_once() -> None:
+    """A 5 by 5 convolution between an owner of images and one of weights sends each pixel about once, not 25 times."""
+    x = np.random.default_rng(1).normal(size=(8, 1, 20, 20))
+    module = nn.Conv2d(1, 2, 5)
+
+    def run(session: mpc.Session) -> object:
+        network = session.compile(module, torch.zeros(1, 1, 20, 20), owner=1)
+        return network(session.input("x", owner=0, shape=x.shape)).reveal()
+
+    _, cost = mpc.run_local(run, inputs=[{"x": x}, {}], protocol="additive", truncation="probabilistic")
+    (entry,) = [one for one in cost.entries if one.name.startswith("convolve")]
+    results = 8 * 2 * 16 * 16
+    assert entry.bytes_sent < 8 * (x.size + 2 * 25) + 2 * 8 * results + 2000

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from reticent.errors import UsageError
 from reticent.lowering import Op, ops
-from reticent.mpc.arithmetic import stack
-from reticent.mpc.nn_windows import convolution_table, pool_table
+from reticent.mpc.arithmetic import product, stack
+from reticent.mpc.nn_convolution import Convolution
+from reticent.mpc.nn_windows import pool_table
 from reticent.mpc.tensor import Tensor
 
 __all__ = ["apply", "layout", "require_offered"]
@@ -63,22 +64,15 @@ def apply(op: Op, weights: Weights, *inputs: Tensor) -> Tensor:
 
 def _linear(_: ops.Linear, weights: Weights, x: Tensor) -> Tensor:
     *leading, features = x.shape
-    product = x.reshape(-1, features) @ weights["weight"] + weights["bias"]
-    return product if len(leading) == 1 else product.reshape(*leading, product.shape[-1])
+    outcome = x.reshape(-1, features) @ weights["weight"] + weights["bias"]
+    return outcome if len(leading) == 1 else outcome.reshape(*leading, outcome.shape[-1])
 
 
 def _conv2d(op: ops.Conv2d, weights: Weights, x: Tensor) -> Tensor:
     batch, channels, height, width = x.shape
-    table = convolution_table(op, channels, height, width)
-    columns = _gather(x.reshape(batch, channels * height * width), table)
-    windows, out = len(table), len(op.weight)
-    if op.groups == 1:
-        product = columns.reshape(batch * windows, table.shape[1]) @ weights["weight"][0]
-    else:
-        grouped = columns.reshape(batch * windows, op.groups, table.shape[1] // op.groups).transpose(1, 0, 2)
-        product = (grouped @ weights["weight"]).transpose(1, 0, 2).reshape(batch * windows, out)
-    biased = product + weights["bias"]
-    return biased.reshape(batch, windows, out).transpose(0, 2, 1).reshape(batch, *op.shape)
+    geometry = Convolution.of(op, (channels, height, width))
+    outcome = product(geometry.kind, x.reshape(batch, channels * height * width), weights["weight"])
+    return (outcome + weights["bias"]).transpose(0, 2, 1).reshape(batch, *op.shape)
 
 
 def _gather(flat: Tensor, table: NDArray[np.intp]) -> Tensor:
@@ -123,8 +117,8 @@ def _polynomial(op: ops.Polynomial, weights: Weights, x: Tensor) -> Tensor:
         powers[degree] = lower.square() if half * 2 == degree else lower * upper
     stacked = stack(list(powers.values()), axis=-1)
     coefficients: Any = op.coefficients if op.public else weights["coefficients"]
-    product = stacked.reshape(-1, len(powers)) @ coefficients[1:].reshape(-1, 1)
-    result: Tensor = product.reshape(*x.shape) + coefficients[0]
+    inner = stacked.reshape(-1, len(powers)) @ coefficients[1:].reshape(-1, 1)
+    result: Tensor = inner.reshape(*x.shape) + coefficients[0]
     return result
 
 

@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 
 from reticent.lowering import ops
 
-__all__ = ["convolution_table", "pool_table"]
+__all__ = ["Axis", "pool_table", "window_table"]
 
 Indices = NDArray[np.intp]
+Axis = tuple[int, int, int, tuple[int, int], int]
 
 
 def _axis(size: int, kernel: int, stride: int, padding: tuple[int, int], dilation: int) -> Indices:
@@ -19,19 +20,23 @@ def _axis(size: int, kernel: int, stride: int, padding: tuple[int, int], dilatio
     return np.asarray(np.arange(count)[:, None] * stride + np.arange(kernel) * dilation - padding[0], dtype=np.intp)
 
 
-def convolution_table(op: ops.Conv2d, channels: int, height: int, width: int) -> Indices:
+def window_table(channels: int, rows: Axis, columns: Axis) -> Indices:
     """Return `(windows, channels * kernel height * kernel width)` positions in a flattened sample.
 
     Position `channels * height * width`, one past the sample, stands for a zero of the padding.
+
+    Args:
+      channels: Of the sample.
+      rows: Height of the sample, and kernel, stride, padding and dilation along it.
+      columns: The same for its width.
     """
-    rows = _axis(height, op.weight.shape[2], op.stride[0], op.padding[0], op.dilation[0])
-    columns = _axis(width, op.weight.shape[3], op.stride[1], op.padding[1], op.dilation[1])
-    y, x = rows[:, None, :, None], columns[None, :, None, :]
+    height, width = rows[0], columns[0]
+    y, x = _axis(*rows)[:, None, :, None], _axis(*columns)[None, :, None, :]
     inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
     plane = y * width + x
     offsets = np.arange(channels)[:, None, None] * (height * width)
     table = np.where(inside[:, :, None], plane[:, :, None] + offsets, channels * height * width)
-    return table.reshape(len(rows) * len(columns), -1)
+    return table.reshape(table.shape[0] * table.shape[1], -1)
 
 
 def pool_table(op: ops.MaxPool2d | ops.AvgPool2d, height: int, width: int) -> Indices:

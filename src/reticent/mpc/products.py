@@ -11,7 +11,7 @@ import numpy as np
 
 from reticent.mpc.rounds import Words
 
-__all__ = ["PRODUCTS", "multiply", "shape_of_product"]
+__all__ = ["PRODUCTS", "matmul", "multiply", "shape_of_product"]
 
 _SMALL = 4096  # multiplications below which the call into torch costs more than it saves
 
@@ -39,14 +39,27 @@ def _plain(words: Words) -> Words:
     return words.copy()
 
 
-PRODUCTS: dict[str, Callable[[Words, Words], Words]] = {"multiply": multiply, "matmul": matmul}
-"""Bilinear maps by name, as the dealer is told them."""
+class _Products(dict[str, Callable[[Words, Words], Words]]):
+    """The two plain products, and convolutions by the name that states their geometry."""
+
+    def __missing__(self, kind: str) -> Callable[[Words, Words], Words]:
+        from reticent.mpc.nn_convolution import Convolution
+
+        return Convolution.parse(kind)
+
+
+PRODUCTS = _Products(multiply=multiply, matmul=matmul)
+"""Bilinear maps by name, as the dealer is told them; KeyError for a name that is none."""
 
 
 def shape_of_product(kind: str, a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
     """Return the shape of a product; raises ValueError if the shapes do not fit."""
     if kind == "multiply":
         return np.broadcast_shapes(a, b)
+    if kind.startswith("convolve"):
+        from reticent.mpc.nn_convolution import Convolution
+
+        return Convolution.parse(kind).shape(a, b)
     if len(a) < 2 or len(b) < 2 or a[-1] != b[-2]:
         raise ValueError(f"shapes {a} and {b} do not fit a matrix product")
     return (*np.broadcast_shapes(a[:-2], b[:-2]), a[-2], b[-1])

@@ -9,6 +9,7 @@ from typing import Any
 from reticent.errors import IdentityError
 from reticent.mpc.beaver import deal_triple
 from reticent.mpc.lookup import deal_one_hot
+from reticent.mpc.products import PRODUCTS
 from reticent.mpc.sign import deal_sign
 from reticent.mpc.truncation import deal_truncation
 
@@ -67,7 +68,7 @@ def _allowed(key: str, value: object) -> bool:
     if key in {"exact", "keep"}:
         return isinstance(value, bool)
     if key == "kind":
-        return value in {"multiply", "matmul"}
+        return isinstance(value, str) and PRODUCTS[value] is not None  # KeyError for a product that is none
     return key in _INTEGERS and _size(value, _INTEGERS[key])
 
 
