@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from reticent.advise import Figure, Measurements, Needs, Outcome, Technique, Trial, example_trial, parse_needs
@@ -33,15 +34,10 @@ def trial() -> Trial:
     return example_trial()
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small models are measured; two workers with two threads each would fight for two cores."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+@pytest.fixture(scope="session")
+def small(trial: Trial) -> Trial:
+    """A part of it, for techniques that talk a lot."""
+    return Trial("a part", trial.train.select(np.arange(96)), trial.test)
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reticent import federated
+from reticent import federated, he, mpc, secagg, split, training
 from reticent.advise import Figure, Technique, Trial, measure, table_trial
 from reticent.advise.measuring import runs
-from reticent.errors import DataError
+from reticent.errors import DataError, EnvironmentFault
 from reticent.roles import Reply
 
 F, D, M = Technique.federated, Technique.privacy, Technique.masks
@@ -56,14 +56,55 @@ def slow(function: Callable[..., Any], seconds: float) -> Callable[..., Any]:
     return slower
 
 
-def test_a_slower_technique_costs_more(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pause of 20 ms in every answer of a site: 3 sites and 10 rounds make 0.6 s, and the table shows it."""
-    before = figure(trial, (F,), "train", "logistic")
-    monkeypatch.setattr(federated.Client, "handle", slow(federated.Client.handle, 0.02))
-    after = figure(trial, (F,), "train", "logistic")
-    assert after.outcome.seconds >= 0.6
-    assert before.outcome.seconds < after.outcome.seconds
+SLOWED = {
+    "federated": ((F,), "train", "logistic", federated.Client, "handle", 0.02, 30),
+    "masks": ((F, M), "train", "logistic", secagg.Client, "masked_input", 0.02, 30),
+    "privacy": ((F, D), "train", "logistic", training.Trainer, "step", 0.005, 120),
+    "split": ((Technique.cut,), "train", "mlp", split.Client, "handle", 0.005, 90),
+    "vertical": ((Technique.vertical,), "train", "logistic", split.Client, "handle", 0.005, 90),
+    "sharing": ((Technique.sharing,), "predict", "logistic", mpc.Session, "input", 0.4, 1),
+    "encryption": ((Technique.encryption,), "predict", "logistic", he.PredictionServer, "answer", 0.2, 3),
+}
+
+
+@pytest.mark.parametrize("name", SLOWED)
+def test_a_slower_technique_costs_more(small: Trial, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pause in each call of one part: at least `calls` pauses appear in the figure, and in the overhead."""
+    techniques, task, model, owner, method, pause, calls = SLOWED[name]
+    before = figure(small, techniques, task, model)
+    monkeypatch.setattr(owner, method, slow(getattr(owner, method), pause))
+    after = figure(small, techniques, task, model)
+    assert after.outcome.seconds >= pause * calls
+    assert after.outcome.seconds > before.outcome.seconds
     assert after.overhead == pytest.approx(after.outcome.seconds / after.plain_seconds)
+
+
+def test_training_under_shares_learns_what_plain_training_learns(small: Trial) -> None:
+    found = figure(small, (Technique.sharing,), "train", "logistic")
+    assert found.outcome.accuracy > 0.85
+    assert found.outcome.rounds > 100
+    assert found.outcome.bytes > 100_000
+
+
+def test_predictions_of_all_rows_agree_with_the_plain_model(trial: Trial) -> None:
+    """Encrypted and shared, both models: at most one of 143 rows is on the other side."""
+    measured = measure(trial, only=[(Technique.sharing,), (Technique.encryption,)], models=["mlp"])
+    for technique in (Technique.sharing, Technique.encryption):
+        found = measured.of((technique,), "predict", "mlp")
+        assert found is not None
+        assert abs(found.outcome.accuracy - found.plain_accuracy) < 1.5 / len(trial.test)
+        assert found.outcome.rows == len(trial.test)
+
+
+def test_a_missing_extra_is_named_and_the_rest_goes_on(small: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*arguments: Any, **named: Any) -> None:
+        raise EnvironmentFault("code", "tenseal is not installed", hint="pip install 'reticent[he]'")
+
+    monkeypatch.setattr(he, "compile", missing)
+    measured = measure(small, only=[(Technique.encryption,)], models=["logistic"])
+    assert [left.name for left in measured.missing] == ["homomorphic-encryption, predict, logistic"]
+    assert "pip install 'reticent[he]'" in measured.missing[0].reason
+    assert len(measured.figures) == 2
 
 
 def test_a_technique_that_sends_more_counts_more(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,9 +14,10 @@ Cost: ranking takes milliseconds and loads no torch; measuring everything takes 
 
 from reticent.advise.figures import Figure, Measurements, Missing, Outcome
 from reticent.advise.file import load_needs, parse_needs
-from reticent.advise.measuring import measure
+from reticent.advise.measuring import measure, runs
 from reticent.advise.needs import CONCERNS, QUESTIONS, Concern, Needs, Question
 from reticent.advise.offers import Mark
+from reticent.advise.page import page_sections, rewrite_page, sections_of
 from reticent.advise.rank import Advice, Answer, Refused, advise
 from reticent.advise.table import as_data, figures_table, in_words, technique_table
 from reticent.advise.techniques import COVERS, TECHNIQUES, Technique
@@ -52,7 +53,11 @@ __all__ = [
     "in_words",
     "load_needs",
     "measure",
+    "page_sections",
     "parse_needs",
+    "rewrite_page",
+    "runs",
+    "sections_of",
     "table_trial",
     "technique_table",
 ]

@@ -9,6 +9,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
@@ -72,14 +73,28 @@ def measure(
     chosen = [run for run in runs() if run.model in models and (only is None or run.techniques in {(T.plain,), *only})]
     known: dict[tuple[str, str], Baseline] = {}
     figures, missing = [], []
-    for run in chosen:
-        say(run.name)
-        try:
-            figures.append(_figure(run, trial, known))
-        except EnvironmentFault as error:
-            missing.append(Missing(run.name, f"{error.message}; {error.hint}"))
+    with _one_thread():
+        for run in chosen:
+            say(run.name)
+            try:
+                figures.append(_figure(run, trial, known))
+            except EnvironmentFault as error:
+                missing.append(Missing(run.name, f"{error.message}; {error.hint}"))
     data = f"{trial.name}: {len(trial.train)} rows to train on, {len(trial.test)} to judge by, {trial.width} columns"
     return Measurements(data, _machine(), tuple(figures), tuple(missing), time.perf_counter() - start)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let torch use one thread: on models this small a second one only waits, and the waiting depends on the machine."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _figure(run: Run, trial: Trial, known: dict[tuple[str, str], Baseline]) -> Figure:
@@ -106,7 +121,9 @@ def _best(run: Run, trial: Trial, plain: Baseline) -> Outcome:
 
 
 def _runs() -> Iterator[Run]:
+    from reticent.advise.run_encryption import predict_encrypted
     from reticent.advise.run_federated import federation
+    from reticent.advise.run_sharing import predict_shared, train_shared
     from reticent.advise.run_split import u_shape, vertical
 
     for model in ("logistic", "mlp"):
@@ -118,7 +135,11 @@ def _runs() -> Iterator[Run]:
         if model != "logistic":  # a single layer has no place to cut
             yield Run((T.cut,), "train", model, u_shape)
         yield Run((T.vertical,), "train", model, vertical)
+        if model == "logistic":
+            yield Run((T.sharing,), "train", model, train_shared)
         yield Run((T.plain,), "predict", model, _plain_prediction)
+        yield Run((T.sharing,), "predict", model, predict_shared)
+        yield Run((T.encryption,), "predict", model, predict_encrypted, "relu" if model == "logistic" else "square")
 
 
 def _plain_training(_trial: Trial, plain: Baseline) -> Outcome:

@@ -12,7 +12,7 @@ from reticent.advise.needs import CONCERNS, Needs
 from reticent.advise.rank import Advice, Answer, Refused
 from reticent.advise.techniques import TECHNIQUES, Technique
 
-__all__ = ["as_data", "cost_of", "figures_table", "in_words", "overhead_of", "technique_table"]
+__all__ = ["as_data", "cost_of", "figures_table", "in_words", "markdown", "overhead_of", "technique_table"]
 
 _SHOWN = 3
 _DEEP = "; measured with the small network: a deep one costs more at least in proportion to its size"
@@ -128,7 +128,7 @@ def technique_table(measured: Measurements | None) -> str:
     rows = [["technique", "use", "complexity", "overhead"]]
     for technique, entry in TECHNIQUES.items():
         rows.append([entry.title, entry.use, entry.complexity, overhead_of(technique, measured)])
-    return _markdown(rows)
+    return markdown(rows)
 
 
 def overhead_of(technique: Technique, measured: Measurements | None) -> str:
@@ -157,7 +157,7 @@ def overhead_of(technique: Technique, measured: Measurements | None) -> str:
 
 def figures_table(measured: Measurements) -> str:
     """Return every figure as a Markdown table."""
-    return _markdown(_figure_rows(measured))
+    return markdown(_figure_rows(measured))
 
 
 def _figure_rows(measured: Measurements) -> list[list[str]]:
@@ -208,7 +208,8 @@ def _span(values: Sequence[str]) -> str:
     return values[0] if values[0] == values[-1] else f"{values[0]} to {values[-1]}"
 
 
-def _markdown(rows: list[list[str]]) -> str:
+def markdown(rows: list[list[str]]) -> str:
+    """Return rows of cells as a Markdown table, the first as its head."""
     head, *body = ("| " + " | ".join(row) + " |" for row in rows)
     return "\n".join((head, "|" + "---|" * len(rows[0]), *body))
 

@@ -153,6 +153,7 @@ _LIMITS: dict[Technique, tuple[str, ...]] = {
     T.encryption: (
         "the model from a client that asks many questions, or that studies the error of what it decrypts",
         "the answer from a server that computes something else: nothing proves it",
+        "the key, if decrypted answers are handed back to the server: their last digits depend on it",
     ),
     T.cut: (
         "the records and the labels: activations and gradients leak, which is measured and not bounded",
