@@ -47,7 +47,7 @@ class LessMaterial:
 
 def width_for(bits: int) -> int:
     """Return the width of the word in which `bits` bits are compared."""
-    return max(16, 1 << (bits - 1).bit_length())
+    return max(2, 1 << (bits - 1).bit_length())
 
 
 def rounds_of(bits: int) -> int:
@@ -55,15 +55,21 @@ def rounds_of(bits: int) -> int:
     return width_for(bits).bit_length() - 2
 
 
-def _aligned(words: Array, bits: int, width: int) -> Array:
-    """Return the low `bits` bits, moved to the top of words of `width` bits: what is filled up below is equal."""
-    return np.left_shift(words, np.uint64(width - bits)).astype(word_of(width))
+def _split(words: Array, bits: int) -> tuple[Array, Array]:
+    """Return the odd and the even bits of the low `bits` bits, in the order in which later levels halve them.
 
-
-def _filled(words: Array) -> Array:
-    flat = np.zeros(padded(words.size), dtype=words.dtype)
-    flat[: words.size] = words.reshape(-1)
-    return flat
+    They are moved to the top of words of `width_for(bits)` bits: what is filled up below is equal in both numbers.
+    From 16 bits on the halves are words, of 8 bits or more; below they are planes.
+    """
+    width = width_for(bits)
+    flat = np.zeros(padded(words.size), dtype=np.uint64)
+    np.left_shift(words.reshape(-1), np.uint64(max(width, 8) - bits), out=flat[: words.size])
+    if width >= 16:
+        return halves(reverse_bits(flat.astype(word_of(width))))
+    found = planes(flat.astype(np.uint8))[8 - width :]
+    order = [sum(1 << (width.bit_length() - 2 - k) for k in range(8) if i >> k & 1) for i in range(width)]
+    placed = found[np.argsort(order)]
+    return placed[width // 2 :], placed[: width // 2]
 
 
 def deal_less(source: Source, r: Array, count: int, bits: int) -> LessMaterial:
@@ -75,26 +81,30 @@ def deal_less(source: Source, r: Array, count: int, bits: int) -> LessMaterial:
       count: Elements.
       bits: How many low bits are compared, 1 to 64.
     """
-    width = width_for(bits)
-    size, half = padded(count), width // 2
+    half = width_for(bits) // 2
     cache: list[tuple[Array, Array]] = []
 
     def parts() -> tuple[Array, Array]:
         if not cache:
-            high, low = halves(reverse_bits(_aligned(_filled(r), bits, width)))
+            high, low = _split(r, bits)
             cache.append((np.ascontiguousarray(high), np.ascontiguousarray(low)))
         return cache[0]
 
-    dtype = word_of(half)
-    high = source.fixed(lambda: parts()[0], (size,), dtype, xor=True)
-    low = source.fixed(lambda: parts()[1], (size,), dtype, xor=True)
-    both = source.fixed(lambda: parts()[0] & parts()[1], (size,), dtype, xor=True)
+    shape, dtype = _form(half, count)
+    high = source.fixed(lambda: parts()[0], shape, dtype, xor=True)
+    low = source.fixed(lambda: parts()[1], shape, dtype, xor=True)
+    both = source.fixed(lambda: parts()[0] & parts()[1], shape, dtype, xor=True)
     levels = []
     while half > 1:
         half //= 2
-        shape, dtype = ((size,), word_of(half)) if half >= 8 else ((half, size // 8), _OCTET)
-        levels.append(_deal_level(source, shape, dtype, last=half == 1))
+        levels.append(_deal_level(source, *_form(half, count), last=half == 1))
     return LessMaterial(high, low, both, tuple(levels))
+
+
+def _form(width: int, count: int) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return shape and type of `width` bits for each of `count` elements: words, or planes below 8 bits."""
+    size = padded(count)
+    return ((size,), word_of(width)) if width >= 8 else ((width, size // 8), _OCTET)
 
 
 def _deal_level(source: Source, shape: tuple[int, ...], dtype: np.dtype[Any], *, last: bool) -> Level:
@@ -124,7 +134,8 @@ def less(group: Group, material: LessMaterial, c: Array, bits: int) -> Steps[Arr
 
 
 def _first_level(group: Group, material: LessMaterial, c: Array, bits: int) -> tuple[Array, Array]:
-    not_high, not_low = halves(~reverse_bits(_aligned(_filled(c), bits, width_for(bits))))
+    high, low = _split(c, bits)
+    not_high, not_low = ~high, ~low
     g = not_high & material.low
     p = g ^ material.both
     g = not_low & p
