@@ -155,7 +155,8 @@ def _too_wide(width: int, rows: int) -> UsageError:
 
 
 def _too_deep(stages: Stages, found: list[Range]) -> UsageError:
-    peak = max(found, key=lambda span: span.peak)
+    most = 2.0 ** (2 * _WIDEST_PRIME - 1 - _SCALES[-1] - _ROOM)
+    peak = next((span for span in found if span.peak > most), max(found, key=lambda span: span.peak))
     if _base_bits(stages, found, _SCALES[-1]) > 2 * _WIDEST_PRIME - 1:
         return UsageError(
             "range-exceeded",
