@@ -200,6 +200,21 @@ def _forgotten(folder: pathlib.Path) -> object:
     return journal.find(asked[0], b"hash")
 
 
+def _records_cross(folder: pathlib.Path) -> object:
+    from reticent.training.models import two_layer
+
+    label = {"name": "ill", "kind": "label", "values": ["no", "yes"]}
+    return reticent.plan(
+        model=two_layer,
+        sites=["a", "b"],
+        data={"kind": "table", "columns": [{"name": "age", "kind": "number", "range": [0.0, 1.0]}, label]},
+        learning={"method": "split", "rounds": 1, "batch_size": 4, "learning_rate": 0.1},
+        split={"cut": "0"},
+        privacy={"guarantee": "none", "reason": "made up"},
+        aggregation=None,
+    )
+
+
 def _locked(folder: pathlib.Path) -> object:
     with durable.exclusive(folder / "lock", what="a test"), durable.exclusive(folder / "lock", what="a test"):
         return None
@@ -263,6 +278,7 @@ CASES: dict[str, Callable[[pathlib.Path], object]] = {
     "plan-differs": lambda folder: _ready(folder, plan_hash="another"),
     "population-differs": _consent(population="another hospital"),
     "purpose-not-allowed": _consent(purposes=["something else"]),
+    "cut-sends-records": _records_cross,
     "reply-forgotten": _forgotten,
     "request-changed": _request_changed,
     "run-locked": _locked,

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reticent.data import AlignedColumns, Prepared
+from reticent.engines.computation import compute_here
 from reticent.engines.local import InProcess
 from reticent.engines.processes import Processes
 from reticent.errors import ReticentError
@@ -56,22 +57,31 @@ class Laptop:
             leaves no folder behind.
         """
         plan, folder = self.binding.plan, self.folder
-        masked = plan.aggregation.protocol == "secagg"
-        server = self.binding.server(run=folder.run, roster=folder.roster if masked else None)
-        seen = {site: len(refusals.kept(folder.site(site))) for site in self.sources}
+        seen = {site: len(refusals.kept(self.folder.site(site))) for site in self.sources}
         self.observer(Event("started", detail={"folder": str(folder.path)}))
         with ExitStack() as stack:
             stack.enter_context(_few_threads(plan.model.vector_length))
-            engine = self._engine(stack)
             try:
-                coordinate(folder, server, engine, observer=self.observer, checkpoint=self._checkpoint(server))
+                if plan.computation is not None:
+                    rows = {site: self._rows(site) for site in self.sources}
+                    compute_here(folder, self.binding, rows, self.observer)
+                else:
+                    self._coordinated(stack)
             except ReticentError as error:
                 folder.log(Event("finished", detail={"status": "stopped", "reason": error.code}))
                 raise self._explained(error, seen) from error
-            self._write_model("model.safetensors", server, Finished("train", plan.training.rounds, 0, (), None))
             self._baselines()
         folder.log(Event("finished", detail={"status": "finished", "reason": ""}))
         self.observer(Event("finished", detail={"folder": str(folder.path)}))
+
+    def _coordinated(self, stack: ExitStack) -> None:
+        """Let a coordinator ask the sites, round after round, and keep what it holds at the end."""
+        plan, folder = self.binding.plan, self.folder
+        masked = plan.aggregation.protocol == "secagg"
+        server = self.binding.server(run=folder.run, roster=folder.roster if masked else None)
+        engine = self._engine(stack)
+        coordinate(folder, server, engine, observer=self.observer, checkpoint=self._checkpoint(server))
+        self._write_model("model.safetensors", server, Finished("train", plan.training.rounds, 0, (), None))
 
     def _engine(self, stack: ExitStack) -> Engine:
         if self.folder.record["settings"]["engine"] == "processes":

@@ -98,14 +98,8 @@ def _legal_basis(facts: Facts) -> str:
 
 
 def _protocol(facts: Facts) -> str:
-    masked = facts.model.protocol == "secagg"
-    aggregation = (
-        f"updates were masked so that the coordinator learns only sums of at least {facts.model.threshold} sites"
-        if masked
-        else "updates were not masked: the coordinator saw each"
-    )
     return (
-        f"Messages were signed with pinned keys (Ed25519); {aggregation}. {facts.protection.mechanism[0].upper()}"
+        f"Messages were signed with pinned keys (Ed25519); {facts.model.crossing}. {facts.protection.mechanism[0].upper()}"
         f"{facts.protection.mechanism[1:]}. Data at rest at a site are not encrypted by the software."
     )
 

@@ -22,6 +22,7 @@ __all__ = [
     "Facts",
     "FileHash",
     "GrantFact",
+    "LeakageFact",
     "ModelFact",
     "Odds",
     "ProfilePoint",
@@ -209,6 +210,7 @@ class Evaluation(_Fact):
     accuracy: float | None
     accuracy_deviation: float | None = None
     loss: float | None
+    auc: float | None = None
 
 
 class Baseline(_Fact):
@@ -247,8 +249,27 @@ class RoundFact(_Fact):
     bytes_down: int
 
 
+Technique = Literal["federated learning", "split learning", "secure computation"]
+
+
+class LeakageFact(_Fact):
+    """What known attacks found in the messages of a run: measured, no guarantee.
+
+    Attributes:
+      what: The attack or measure.
+      value: Distance correlation (0 to 1), or area under the ROC curve (.5 is guessing).
+      words: What the value means.
+      measured_on: On which rows, and how many.
+    """
+
+    what: str
+    value: float
+    words: str
+    measured_on: str
+
+
 class ModelFact(_Fact):
-    """What was trained, on which columns, and how."""
+    """What was trained, on which columns, and how; `crossing` says what of a site's messages others can read."""
 
     factory: str
     code_hash: str
@@ -260,6 +281,8 @@ class ModelFact(_Fact):
     optimizer: str
     protocol: str
     threshold: int
+    technique: Technique = "federated learning"
+    crossing: str = ""
 
 
 class FileHash(_Fact):
@@ -285,6 +308,7 @@ class Facts(_Fact):
     sites: tuple[SiteFact, ...]
     utility: Utility
     rounds: tuple[RoundFact, ...]
+    leakage: tuple[LeakageFact, ...] = ()
     assumptions: tuple[str, ...]
     not_covered: tuple[str, ...]
     settings: dict[str, str]

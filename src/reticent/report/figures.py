@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from markupsafe import Markup
 
@@ -100,31 +101,67 @@ def flow(facts: Facts) -> Markup:
     names = [site.name for site in facts.sites]
     shown = [*names[:4], f"and {len(names) - 4} more"] if len(names) > 5 else names
     height = max(150, 62 * len(shown) + 30)
-    masked = facts.model.protocol == "secagg"
+    words = _flow_words(facts)
     middle = height / 2
     parts: list[Markup] = []
     for i, name in enumerate(shown):
         y = 20 + 62 * i
         parts += [_box((2, y), (130, 46), name, "records stay here")]
         parts.append(path([(134, y + 23), (206, middle)], "arrow"))
-    sum_of, seen = ("masked sum", "no single update") if masked else ("updates", "one by one")
-    parts += [_head(206, middle), _box((216, middle - 28), (116, 56), sum_of, seen)]
+    parts += [_head(206, middle), _box((216, middle - 28), (116, 56), words.sent, words.each)]
     parts += [path([(334, middle), (364, middle)], "arrow"), _head(364, middle)]
-    parts.append(_box((374, middle - 28), (116, 56), "coordinator", "sees the sum" if masked else "sees each update"))
+    parts.append(_box((374, middle - 28), (116, 56), words.receiver, words.sees))
     parts += [path([(492, middle), (522, middle)], "arrow"), _head(522, middle)]
-    parts.append(_box((532, middle - 28), (106, 56), "model", "may be read"))
+    parts.append(_box((532, middle - 28), (106, 56), "model", words.model))
     return figure(
         "flow",
         title="Where data go",
-        description=(
-            f"{len(names)} sites keep their records. Each sends one clipped update a round; "
-            + ("masks hide each, and the coordinator learns their sum. " if masked else "the coordinator sees each. ")
-            + "The coordinator makes the model, which whoever receives it may read."
-        ),
+        description=(f"{len(names)} sites keep their records. {words.description}"),
         width=640,
         height=int(height),
         parts=parts,
     )
+
+
+@dataclass(frozen=True)
+class _Flow:
+    """What the boxes of the drawing say."""
+
+    sent: str
+    each: str
+    receiver: str
+    sees: str
+    model: str
+    description: str
+
+
+def _flow_words(facts: Facts) -> _Flow:
+    if facts.model.technique == "secure computation":
+        return _Flow(
+            "shares",
+            "each random",
+            "the sites",
+            "compute on shares",
+            "opened, exact",
+            "Each deals shares of its numbers to the others; they compute on shares, and open the model at the end.",
+        )
+    if facts.model.technique == "split learning":
+        noised = "with noise" if facts.promise else "row by row"
+        return _Flow(
+            "activations",
+            noised,
+            "coordinator",
+            "trains its part",
+            "in parts",
+            "Each sends what its part of the model makes of every row; the coordinator trains the other part and "
+            "sends gradients back. Nobody holds the whole model.",
+        )
+    made = "The coordinator makes the model, which whoever receives it may read."
+    if facts.model.protocol == "secagg":
+        hidden = "Each sends one clipped update a round; masks hide each, and the coordinator learns their sum."
+        return _Flow("masked sum", "no single update", "coordinator", "sees the sum", "may be read", f"{hidden} {made}")
+    seen = "Each sends one clipped update a round; the coordinator sees each."
+    return _Flow("updates", "one by one", "coordinator", "sees each update", "may be read", f"{seen} {made}")
 
 
 def _head(x: float, y: float) -> Markup:

@@ -58,7 +58,17 @@ class MetricsLine(_Line):
     loss: float | None = None
     accuracy: float | None = None
     accuracy_deviation: float | None = None
+    auc: float | None = None
     contributors: tuple[str, ...] = ()
+
+
+class LeakageLine(_Line):
+    """One measure of `leakage` in `log.jsonl`."""
+
+    what: str
+    value: float = Field(allow_inf_nan=False)
+    words: str
+    measured_on: str
 
 
 class BaselineRow(_Line):
@@ -150,6 +160,11 @@ class RunFolder:
         """Return the released evaluations, one for each round that has one."""
         found = {line.round: line for line in _parse(MetricsLine, self._events("metrics"), self.path)}
         return tuple(found[number] for number in sorted(found))
+
+    def leakage(self) -> tuple[LeakageLine, ...]:
+        """Return what known attacks found in the messages, as the run measured it last."""
+        found = {line.what: line for line in _parse(LeakageLine, self._events("leakage"), self.path)}
+        return tuple(found.values())
 
     def finished(self) -> tuple[str, str, str]:
         """Return status, reason and time of the end; status is `unfinished` where the log holds none."""

@@ -14,8 +14,8 @@ from reticent.report.facts import (
     Evaluation,
     Facts,
     FileHash,
+    LeakageFact,
     ModelFact,
-    Protection,
     ReleaseFact,
     RoundFact,
     RunFact,
@@ -26,7 +26,9 @@ from reticent.report.facts import (
 )
 from reticent.report.folder import RoundLine, RunFolder
 from reticent.report.rederive import finite_epsilon, promise_of
-from reticent.report.wording import mechanism, several
+from reticent.report.technique import crossing, message, protection, technique
+from reticent.report.wording import mechanism
+from reticent.study import method_in_words
 from reticent.study.plan import Plan, SitePlan
 
 if TYPE_CHECKING:
@@ -55,11 +57,12 @@ def gather(run_folder: Path | str, *ledgers: Ledger) -> Facts:
         model=_model(plan),
         promise=promise_of(plan),
         why_no_promise=plan.why_no_promise,
-        protection=_protection(plan),
+        protection=protection(plan),
         who_sees=tuple(Seen(party=r.party, sees=r.sees, does_not_see=r.does_not_see) for r in plan.who_sees),
         sites=tuple(_site(plan, site, Charges.of(folder, site, ledgers), ledgers) for site in plan.sites),
         utility=_utility(folder),
         rounds=_rounds(folder),
+        leakage=tuple(LeakageFact(**line.model_dump()) for line in folder.leakage()),
         assumptions=plan.assumptions,
         not_covered=plan.not_covered,
         settings=_settings(plan),
@@ -80,9 +83,15 @@ def _run(folder: RunFolder) -> RunFact:
         engine=folder.run.engine,
         public_data=folder.run.public_data,
         rounds_planned=folder.plan.training.rounds,
-        rounds_done=len(folder.rounds()),
+        rounds_done=_rounds_done(folder),
         damaged_log_lines=folder.damaged_lines,
     )
+
+
+def _rounds_done(folder: RunFolder) -> int:
+    """Return the rounds that were completed; a computation on shares opens nothing, and logs nothing, before the last."""
+    rounds = folder.rounds()
+    return len(rounds) if folder.plan.computation is None else max((line.round for line in rounds), default=0)
 
 
 def _model(plan: Plan) -> ModelFact:
@@ -94,11 +103,13 @@ def _model(plan: Plan) -> ModelFact:
         parameters=plan.model.parameters,
         inputs=tuple(column.name for column in contract.features) or (f"arrays of shape {shape}",),
         label=contract.label or "class",
-        method={"fedavg": "FedAvg", "fedprox": f"FedProx (mu {training.mu:g})"}[training.method],
+        method=method_in_words(plan),
         loss=training.loss,
         optimizer=f"{training.optimizer.name}, learning rate {training.optimizer.learning_rate:g}",
         protocol=plan.aggregation.protocol,
         threshold=plan.aggregation.threshold,
+        technique=technique(plan),
+        crossing=crossing(plan),
     )
 
 
@@ -125,7 +136,7 @@ def _site(plan: Plan, site: SitePlan, charges: Charges, ledgers: Sequence[Ledger
 def _releases(plan: Plan, site: SitePlan, charges: Charges) -> tuple[ReleaseFact, ...]:
     rounds, evaluations = plan.training.rounds, len(plan.metrics.evaluations)
     spare = 0 if plan.privacy is None else plan.privacy.spare_executions
-    found = [_release(plan, "model update of one round", plan.execution(site.name), rounds + spare, charges)]
+    found = [_release(plan, message(plan), plan.execution(site.name), rounds + spare, charges)]
     if evaluations:
         what = "confusion counts of one evaluation"
         found.append(_release(plan, what, plan.evaluation(), evaluations + spare, charges))
@@ -149,36 +160,6 @@ def _epsilon(plan: Plan, events: Sequence[Event]) -> float | None:
     return finite_epsilon(events, delta=plan.privacy.delta, relation=plan.privacy.relation)
 
 
-def _protection(plan: Plan) -> Protection:
-    privacy, masked = plan.privacy, plan.aggregation.protocol == "secagg"
-    if privacy is None:
-        mechanism_words, composition = "no noise; no epsilon is claimed", "none"
-        floating_point = "not applicable: no noise is drawn"
-    else:
-        mechanism_words = (
-            f"per-{privacy.unit} clipping to norm {privacy.max_grad_norm:g}, rounding to a grid of {privacy.grid:.3g}, "
-            "Gaussian noise in every local step, added at the site before anything leaves it (noise mode local)"
-        )
-        composition = (
-            "one release fixed before the run: all local steps of all rounds, released figures and "
-            f"{several(privacy.spare_executions, 'spare execution', 'spare executions')} together, by privacy loss "
-            "distributions (upper bounds)"
-        )
-        floating_point = (
-            "contributions are summed as integers on a grid, and the Gaussian is rounded to the same grid; randomness "
-            "comes from the operating system through AES in counter mode and cannot be seeded"
-        )
-    return Protection(
-        trust_model="each site trusts itself only"
-        + ("; the coordinator follows the protocol and sees sums" if masked else "; the coordinator sees each update"),
-        mechanism=mechanism_words,
-        composition=composition,
-        side_channels="see what is not covered; refusals during the run depend on schema and policy alone",
-        floating_point=floating_point,
-        data_collection_exposure="records stay at their site; this system does not protect them while collected there",
-    )
-
-
 def _utility(folder: RunFolder) -> Utility:
     lines = folder.metrics()
     rows = folder.baselines.rows if folder.baselines is not None and folder.run.public_data else ()
@@ -186,7 +167,9 @@ def _utility(folder: RunFolder) -> Utility:
         metric=folder.baselines.metric if folder.baselines is not None else "accuracy",
         noised=folder.plan.metrics.noise_multiplier is not None,
         evaluations=tuple(
-            Evaluation(round=m.round, accuracy=m.accuracy, accuracy_deviation=m.accuracy_deviation, loss=m.loss)
+            Evaluation(
+                round=m.round, accuracy=m.accuracy, accuracy_deviation=m.accuracy_deviation, loss=m.loss, auc=m.auc
+            )
             for m in lines
         ),
         baselines=tuple(Baseline(name=r.name, value=r.accuracy, spread=r.spread, seeds=r.seeds) for r in rows),
@@ -220,8 +203,14 @@ def _settings(plan: Plan) -> dict[str, str]:
         "rounds": str(training.rounds),
         "sites in a round": f"{training.clients_per_round} of {len(plan.sites)}",
         "weight decay and momentum": f"{training.optimizer.weight_decay:g}, {training.optimizer.momentum:g}",
-        "aggregation": f"{aggregation.protocol}, at least {aggregation.threshold} sites, precision "
-        f"{aggregation.precision:.3g}, ring of {aggregation.ring_bits} bits",
+        **(
+            {
+                "aggregation": f"{aggregation.protocol}, at least {aggregation.threshold} sites, precision "
+                f"{aggregation.precision:.3g}, ring of {aggregation.ring_bits} bits"
+            }
+            if plan.federated
+            else {}
+        ),
         "predicted bytes of one site": str(plan.cost.total_per_site),
         "deadline of a round": f"{plan.round_deadline:g} s",
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from reticent.runs import durable, refusals
 from reticent.runs.baselines import baselines
 from reticent.runs.binding import Binding, Source, ledger_url, sources_of
+from reticent.runs.computing import Opened, compute, load_opened, participants
 from reticent.runs.coordinator import coordinate
 from reticent.runs.events import MILESTONES, Event, Observer
 from reticent.runs.factory import find_factory, probe
@@ -19,10 +20,12 @@ __all__ = [
     "Bundle",
     "Event",
     "Observer",
+    "Opened",
     "RunFolder",
     "SiteHost",
     "Source",
     "baselines",
+    "compute",
     "coordinate",
     "durable",
     "export",
@@ -30,8 +33,10 @@ __all__ = [
     "ledger_url",
     "ledger_urls",
     "load_model",
+    "load_opened",
     "make_host",
     "open_host",
+    "participants",
     "predict",
     "probe",
     "refusals",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reticent.data import AlignedColumns, Contract, Examples, Prepared
+from reticent.errors import PolicyRefused
 from reticent.identity import Roster, SigningKey
 from reticent.study import ModelFacts, Plan, SitePlan, SplitFacts, SplitPlan, Study
 
@@ -83,6 +84,8 @@ def probe_cut(study: Study, model: nn.Module, facts: ModelFacts, *, code_hash: s
     assert section is not None  # noqa: S101 - asked for split studies only
     if study.learning.method == "vertical":
         bottoms: Any = model.bottoms
+        for bottom in bottoms.values():
+            _require_trained(bottom, f"model.factory = {facts.factory!r}")
         length = sum(value.numel() for value in bottoms.state_dict().values() if value.is_floating_point())
         width = section.width or 0
         return facts.model_copy(
@@ -90,6 +93,7 @@ def probe_cut(study: Study, model: nn.Module, facts: ModelFacts, *, code_hash: s
         )
     at = (section.cut or "", section.head) if section.head else (section.cut or "",)
     parts = cut(model, at)
+    _require_trained(parts[0], f"split.cut = {section.cut!r}")
     values, widths = torch.zeros(2, *study.data.input_shape), []
     with torch.no_grad():
         for part in parts[:-1]:
@@ -103,6 +107,15 @@ def probe_cut(study: Study, model: nn.Module, facts: ModelFacts, *, code_hash: s
             "split": SplitFacts(cut_width=widths[0], head_width=widths[1] if len(widths) > 1 else 0, site_length=length)
         }
     )
+
+
+def _require_trained(bottom: nn.Module, where: str) -> None:
+    if not any(value.requires_grad for value in bottom.parameters()):
+        raise PolicyRefused(
+            "cut-sends-records",
+            f"{where}: the sites' part has no weights, so that what crosses the cut is the records themselves",
+            hint="cut after a layer that is trained, and better after several: names as in model.named_modules()",
+        )
 
 
 def _split(plan: Plan) -> SplitPlan:

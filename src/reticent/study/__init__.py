@@ -46,7 +46,7 @@ from reticent.study.sections import (
     TargetSection,
 )
 from reticent.study.template import new_study
-from reticent.study.words import in_words, topics
+from reticent.study.words import in_words, method_in_words, topics
 
 __all__ = [
     "AggregationPlan",
@@ -84,6 +84,7 @@ __all__ = [
     "expected_outputs",
     "in_words",
     "load_study",
+    "method_in_words",
     "new_study",
     "study_from",
     "topics",

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from reticent.study.plan import Plan, SitePlan
 
-__all__ = ["in_words", "method", "size", "topics"]
+__all__ = ["in_words", "method_in_words", "size", "topics"]
 
 Lines = tuple[str, ...]
 
@@ -43,7 +43,7 @@ def topics(plan: Plan, *, left: Mapping[str, float] | None = None) -> dict[str, 
     }
 
 
-def method(plan: Plan) -> str:
+def method_in_words(plan: Plan) -> str:
     """Return the method of learning in a few words, as a plan and a report name it."""
     split, computation = plan.split, plan.computation
     if split is not None:
@@ -73,8 +73,8 @@ def _summary(plan: Plan) -> Iterator[str]:
     training = plan.training
     yield f"purpose: {plan.purpose}; contact: {plan.contact}"
     yield (
-        f"{method(plan)}, {training.rounds} rounds, {training.clients_per_round} of {len(plan.sites)} sites in each, "
-        f"{training.optimizer.name} with learning rate {training.optimizer.learning_rate:g}"
+        f"{method_in_words(plan)}, {training.rounds} rounds, {training.clients_per_round} of {len(plan.sites)} sites "
+        f"in each, {training.optimizer.name} with learning rate {training.optimizer.learning_rate:g}"
     )
     yield f"model {plan.model.factory}, {plan.model.parameters} parameters, loss {training.loss}"
 

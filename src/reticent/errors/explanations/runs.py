@@ -116,4 +116,8 @@ EXPLANATIONS: dict[str, str] = {
         "The coordinator asked again for an answer that the site gave long ago in this round. The site keeps only its last "
         "replies, and never computes an answer twice, since that would be a second release. Open a new attempt instead."
     ),
+    "cut-sends-records": (
+        "The model is cut before any layer that has weights, so the sites would send their records in the clear and only "
+        "call it split learning. Cut after a trained layer; the later the cut, the less an activation usually shows."
+    ),
 }
