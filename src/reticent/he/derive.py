@@ -59,7 +59,8 @@ def _smallest_scale(degree: int, depth: int, bound: float, precision: float, sum
                 spare = range(scale_bits + _SPARE_SCALE, scale_bits, -1)
                 primes = len(parameters.base_bits)
                 better = (p for s in spare for p in _candidates(degree, depth, s, bound, precision, largest))
-                return next((p for p in better if len(p.base_bits) == primes), parameters)
+                kept = (p for p in better if len(p.base_bits) == primes and product_error(p) <= precision / 2)
+                return next(kept, parameters)
     return None
 
 
@@ -70,16 +71,15 @@ def _candidates(  # noqa: PLR0917
     smallest = int(math.log2(2 * degree)) + 2
     for count in (1, 2):
         base = tuple(max(smallest, (needed + i) // count) for i in range(count))
-        level = max(scale_bits, smallest)
-        top = max(*base, level)
-        if top > 60 or level > scale_bits + 1:
+        top = max(*base, scale_bits)
+        if top > 60 or (depth and scale_bits < smallest):
             continue
         special = min(60, top + _SPECIAL_MARGIN)
         while special >= top:
-            total = sum(base) + depth * level + special
+            total = sum(base) + depth * scale_bits + special
             if total <= SECURITY_BITS[degree]:
                 with suppress(UsageError):  # too few primes of this size
-                    parameters = Parameters(degree, base, (level,) * depth, special, scale_bits, bound, precision)
+                    parameters = Parameters(degree, base, (scale_bits,) * depth, special, scale_bits, bound, precision)
                     if parameters.capacity(0) >= largest:
                         yield parameters
                 break
@@ -94,5 +94,4 @@ def product_error(parameters: Parameters) -> float:
     for level in range(depth, 0, -1):
         factor = fresh if level == depth else estimator.aligned(fresh, level)
         result = estimator.rescaled(estimator.relinearised(result.times(factor), level), level)
-    rotated = Noise(parameters).key_switching(0) / parameters.scale(0)
-    return result.noisier(rotated).error
+    return result.noisier(Noise(parameters).key_switching(0) / parameters.scale(0)).error

@@ -126,7 +126,8 @@ class Estimator:
     def _folded(self, value: Estimate, count: int, level: int, scale: float) -> Estimate:
         # The noise of the first rotation is added up over half of the slots, that of the last one not at all.
         variance = sum(self._noise.key_switching(level, 1 << i) ** 2 for i in range(count.bit_length() - 1))
-        return replace(value, common=math.hypot(value.common, math.sqrt(variance) / scale))
+        # The largest part is a constant of each rotation key, so that an earlier sum may have brought it in already.
+        return replace(value, common=value.common + math.sqrt(variance) / scale)
 
     def matrix(self, value: Estimate, matrix: NDArray[np.float64], level: int, *, babies: int, folds: int) -> Estimate:
         """`vector @ matrix` at `level`, rescaled: every output may share errors with every other.
@@ -144,7 +145,7 @@ class Estimator:
         # Slot 0, the noisiest, meets one sum of baby steps; the others lie further on.
         worst = min(squares, (babies + 1) * largest**2) * noise.key_switching(level) ** 2
         mean = squares * noise.key_switching(level, self._parameters.slots) ** 2 / self._parameters.slots
-        moved = math.sqrt(squares * value.spread**2 + (worst + mean) / scale**2)
+        moved = math.sqrt(squares) * value.spread + math.sqrt(worst + mean) / scale
         encoded = value.magnitude * (noise.encoding / scale + FLOAT * largest) * math.sqrt(2 * len(matrix))
         shared = value.common * float(np.abs(matrix).sum(axis=0).max())
         rescaled = noise.rescaling * math.sqrt(1 << folds) / self._parameters.scale(level - 1)

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from itertools import islice
 
 from reticent.errors import UsageError
 from reticent.messages import encode, record
@@ -31,9 +32,9 @@ class Parameters:
     Attributes:
       degree: Ring degree N; N / 2 slots.
       base_bits: Bits of the primes that remain at level 0 (one or two).
-      level_bits: Bits of the primes of levels 1, 2, ..., depth; about log2 of the scale each.
+      level_bits: Bits of the primes of levels 1, 2, ..., depth: `scale_bits` each.
       special_bits: Bits of the special prime; at least the largest of the others.
-      scale_bits: log2 of the scale of fresh ciphertexts.
+      scale_bits: Bits of the scale: the level primes are chosen around it.
       bound: Largest absolute value that may be encrypted.
       precision: Largest absolute error that a decrypted result may have.
 
@@ -76,14 +77,14 @@ class Parameters:
             and all(smallest <= b <= 60 for b in bits)
             and self.special_bits >= max(bits)
             and 10 <= self.scale_bits <= 60
-            and all(abs(b - self.scale_bits) <= 1 for b in self.level_bits)
+            and all(b == self.scale_bits for b in self.level_bits)
             and 0 < self.precision <= self.bound < math.inf
         ):
             raise UsageError(
                 "invalid-parameters",
                 f"base {self.base_bits}, levels {self.level_bits}, special prime {self.special_bits}, scale "
                 f"{self.scale_bits} bits, bound {self.bound:g}, precision {self.precision:g}",
-                hint=f"primes have {smallest} to 60 bits, the special one the most; level primes fit the scale; "
+                hint=f"primes have {smallest} to 60 bits, the special one the most; level primes as many as the scale; "
                 "0 < precision <= bound",
             )
         if self.capacity(0) < self.bound:
@@ -109,28 +110,46 @@ class Parameters:
         return len(self.level_bits)
 
     @cached_property
-    def primes(self) -> tuple[int, ...]:
-        """The primes: base, level 1 to depth, special; distinct, each 1 modulo 2 N, the largest of their bits."""
-        found: list[int] = []
-        candidates: dict[int, Iterator[int]] = {}
-        for bits in (self.special_bits, *self.base_bits, *self.level_bits):
-            prime = next(candidates.setdefault(bits, _primes(bits, 2 * self.degree)), None)
-            if prime is None:
-                raise UsageError(
-                    "invalid-parameters",
-                    f"there are too few primes of {bits} bits that are 1 modulo {2 * self.degree}",
-                    hint="use larger primes",
-                )
-            found.append(prime)
-        return (*found[1:], found[0])
+    def _chain(self) -> tuple[tuple[int, ...], tuple[float, ...]]:
+        """The primes (base, level 1 to depth, special) and the scales of the levels.
 
-    @cached_property
-    def _scales(self) -> tuple[float, ...]:
-        # From the top: s[l - 1] = s[l]^2 / q[l], so that a rescaled product is at rest by definition.
-        scales = [2.0**self.scale_bits]
-        for level in range(self.depth, 0, -1):
-            scales.append(scales[-1] ** 2 / self.prime(level))
-        return tuple(reversed(scales))
+        By definition `s[l - 1] = s[l]^2 / q[l]`, so that a rescaled product is at rest. A deviation of the scale from
+        the primes would double with every level; each level therefore takes, of the unused primes of its size, the one
+        that brings the next scale back to the middle.
+        """
+        step = 2 * self.degree
+        outer: list[int] = []
+        for bits in (self.special_bits, *self.base_bits):
+            outer.append(self._first(bits, outer))
+        pool = [q for q in _largest_primes(self.scale_bits, step, 3 * self.depth + 8) if q not in outer]
+        if len(pool) < self.depth:
+            raise self._too_few(self.scale_bits)
+        middle = float(pool[len(pool) // 2]) if self.depth else 2.0**self.scale_bits
+        levels, scales = list[int](), [middle]
+        for _ in range(self.depth):
+            wanted = scales[-1] ** 2 / middle
+            levels.append(min(pool, key=lambda q: abs(q - wanted)))
+            pool.remove(levels[-1])
+            scales.append(scales[-1] ** 2 / levels[-1])
+        return (*outer[1:], *reversed(levels), outer[0]), tuple(reversed(scales))
+
+    def _first(self, bits: int, taken: Sequence[int]) -> int:
+        for prime in _largest_primes(bits, 2 * self.degree, 4):
+            if prime not in taken:
+                return prime
+        raise self._too_few(bits)
+
+    def _too_few(self, bits: int) -> UsageError:
+        return UsageError(
+            "invalid-parameters",
+            f"there are too few primes of {bits} bits that are 1 modulo {2 * self.degree}",
+            hint="use larger primes",
+        )
+
+    @property
+    def primes(self) -> tuple[int, ...]:
+        """The primes: base, level 1 to depth, special; distinct, each 1 modulo 2 N and of its stated bits."""
+        return self._chain[0]
 
     def prime(self, level: int) -> int:
         """The prime that `rescale` drops at `level` (1 to depth)."""
@@ -138,7 +157,7 @@ class Parameters:
 
     def scale(self, level: int) -> float:
         """The scale of a ciphertext at rest at `level`."""
-        return self._scales[level]
+        return self._chain[1][level]
 
     def modulus_primes(self, level: int) -> tuple[int, ...]:
         """The primes of ciphertexts at `level`."""
@@ -159,12 +178,11 @@ class Parameters:
         return hashlib.sha256(b"reticent he parameters 1\0" + encode(self)).digest()
 
 
-def _primes(bits: int, step: int) -> Iterator[int]:
-    candidate = (1 << bits) - step + 1
-    while candidate > 1 << (bits - 1):
-        if _is_prime(candidate):
-            yield candidate
-        candidate -= step
+@lru_cache(maxsize=1024)
+def _largest_primes(bits: int, step: int, count: int) -> tuple[int, ...]:
+    """Return up to `count` primes of exactly `bits` bits that are 1 modulo `step`, the largest first."""
+    candidates = range((1 << bits) - step + 1, 1 << (bits - 1), -step)
+    return tuple(islice(filter(_is_prime, candidates), count))
 
 
 def _is_prime(n: int) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -174,7 +175,7 @@ class SimulatorBackend:
         x, y = _own(a, _Cipher), _own(b, _Cipher)
         _one_level(x.level, y.level)
         _one_key(x.key, y.key, _own(evaluation, _Evaluation).key)
-        switching = self._noise.key_switching(x.level)
+        switching = self._switching(x.level)
         return self._cipher(x.exact * y.exact, x.values * y.values, x.level, x.scale * y.scale, x.key, switching)
 
     def rotate(self, a: Cipher, step: int, evaluation: Evaluation) -> _Cipher:
@@ -186,7 +187,7 @@ class SimulatorBackend:
             raise missing_rotation(step, evaluation.steps)
         _one_key(own.key, _own(evaluation, _Evaluation).key)
         exact, values = np.roll(own.exact, -step), np.roll(own.values, -step)
-        return self._cipher(exact, values, own.level, own.scale, own.key, self._noise.key_switching(own.level))
+        return self._cipher(exact, values, own.level, own.scale, own.key, self._switching(own.level))
 
     def rescale(self, a: Cipher) -> _Cipher:
         own = _own(a, _Cipher)
@@ -246,7 +247,7 @@ class SimulatorBackend:
 
     # what makes it a rehearsal ---------------------------------------------------------------------------------------
     def _cipher(  # noqa: PLR0917
-        self, exact: Any, values: Any, level: int, scale: float, key: bytes, noise: float = 0.0
+        self, exact: Any, values: Any, level: int, scale: float, key: bytes, noise: Any = 0.0
     ) -> _Cipher:
         largest = float(np.abs(values).max())
         if not largest < 2 * self.parameters.capacity(level, scale):
@@ -256,13 +257,17 @@ class SimulatorBackend:
                 f"at scale {scale:.3g}",
                 hint="declare a larger bound, or scale the numbers down first",
             )
-        return _Cipher(exact, self._blur(values, noise / scale) if noise else values, level, scale, key)
+        return _Cipher(exact, self._blur(values, noise / scale) if np.any(noise) else values, level, scale, key)
+
+    @lru_cache(maxsize=64)  # noqa: B019  (backends live as long as their process)
+    def _switching(self, level: int) -> NDArray[np.float64]:
+        return self._noise.key_switching_by_slot(level)
 
     def _gauss(self) -> NDArray[np.float64]:
         stream = self._stream or Keystream.fresh()
         return np.asarray(ndtri((stream.words(self.parameters.slots) + 0.5) * 2.0**-64), dtype=np.float64)
 
-    def _blur(self, values: NDArray[np.float64], deviation: float) -> NDArray[np.float64]:
+    def _blur(self, values: NDArray[np.float64], deviation: float | NDArray[np.float64]) -> NDArray[np.float64]:
         return values + deviation * self._gauss() if self._stream is not None else values
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Vector"]
 
 Array = NDArray[np.float64]
-_INTEGER = 2.0**20  # whole numbers up to here multiply exactly and cost no level
+_INTEGER = 2.0**30  # whole numbers up to here multiply exactly and cost no level
 
 
 class Vector:
