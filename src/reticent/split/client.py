@@ -10,6 +10,7 @@ bottom by its gradients until it inverts it (Pasquini et al., CCS 2021): split l
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -52,6 +53,9 @@ from reticent.split.wire import (
 __all__ = ["Client"]
 
 _MESSAGE_LIMIT = 1 << 32
+_PHASE = re.compile(
+    r"(?P<task>train|evaluate)/((?P<step>open|take|close|keep)|(?P<numbered>batch|head)-(?P<number>\d{1,12}))", re.ASCII
+)
 
 
 @dataclass
@@ -320,12 +324,11 @@ def _digest_of(ids: Sequence[str] | None) -> bytes:
 
 def _parse(request: Request) -> tuple[str, str, int]:
     """Return task, step and number of a phase such as "train/batch-17"."""
-    task, _, rest = request.phase.partition("/")
-    step, _, number = rest.partition("-")
-    numbered = step in ("batch", "head")
-    if task not in (TRAIN, EVALUATE) or numbered != number.isdecimal() or len(number) > 12 or number != number.strip():
+    found = _PHASE.fullmatch(request.phase)
+    if found is None:
         raise _unknown_step(request)
-    return task, step, int(number) if numbered else 0
+    task, step, number = found["task"], found["step"] or found["numbered"], found["number"]
+    return task, step, int(number or 0)
 
 
 def _unknown_step(request: Request) -> IdentityError:

@@ -149,7 +149,9 @@ def _closing(  # noqa: PLR0917
 ) -> Traffic:
     if task == EVALUATE:
         counted = site in settings.head_sites
-        counts = Counts(np.zeros(settings.classes**2 if counted else 0), *((0.0, 0, 0.0) if counted else (None,) * 3))
+        confusion = np.zeros(settings.classes**2 if counted else 0)
+        auc = 0.0 if settings.classes == 2 else None
+        counts = Counts(confusion, 0.0, 0, auc) if counted else Counts(confusion, None, None, None)
         return Traffic(framing=len(encode(CloseRequest(None, {}, {}))) + len(encode(counts)), messages=2)
     to = settings.hands_to(site, epoch)
     gradient = np.zeros((0,) * (dimensions + 1), dtype=np.float32)
