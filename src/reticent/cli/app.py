@@ -132,11 +132,15 @@ def predict(
         Path | None, typer.Option("--output", "-o", help="CSV to write; standard output if not given.")
     ] = None,
     code: Annotated[Path | None, typer.Option(help="Folder of the model's module, if it is not installed.")] = None,
+    encrypted: Annotated[
+        bool, typer.Option("--encrypted", help="Encrypt the rows; a process of its own holds the model.")
+    ] = False,
+    precision: Annotated[float, typer.Option(help="With --encrypted: largest error of the model's outputs.")] = 1e-3,
 ) -> None:
     """Apply a model to new rows."""
     from reticent.cli import results
 
-    results.predict(bundle, table, output, code)
+    results.predict(bundle, table, output, code, encrypted=encrypted, precision=precision)
 
 
 @app.command()

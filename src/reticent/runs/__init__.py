@@ -7,6 +7,7 @@ from reticent.runs.baselines import baselines
 from reticent.runs.binding import Binding, Source, ledger_url, sources_of
 from reticent.runs.computing import Opened, compute, load_opened, participants
 from reticent.runs.coordinator import coordinate
+from reticent.runs.encrypted import predict_encrypted
 from reticent.runs.events import MILESTONES, Event, Observer
 from reticent.runs.factory import find_factory, probe
 from reticent.runs.folder import RunFolder
@@ -38,6 +39,7 @@ __all__ = [
     "open_host",
     "participants",
     "predict",
+    "predict_encrypted",
     "probe",
     "refusals",
     "save_model",

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from reticent.data import features_of, load_table
+from reticent.data import Contract, features_of, load_table
 from reticent.errors import EnvironmentFault, PolicyRefused
 from reticent.runs import durable
 from reticent.runs.binding import Binding
+from reticent.runs.splitting import joined_state
 from reticent.study import Plan
 
-__all__ = ["Bundle", "export", "load_model", "predict", "save_model"]
+__all__ = ["Bundle", "export", "load_model", "predict", "predictions", "save_model"]
 
 MODEL = "model.safetensors"
 PLAN = "plan.json"
@@ -84,6 +86,8 @@ def load_model(bundle: Bundle, *, base: Path) -> Any:
             hint="keep the files of one run together; `reticent verify` says which was changed",
         )
     model = Binding(bundle.plan, base).model()
+    if bundle.plan.split is not None:
+        tensors = joined_state(bundle.plan, tensors, bundle.path / "sites")
     model.load_state_dict(tensors)
     return model.eval()
 
@@ -95,14 +99,19 @@ def predict(bundle: Bundle, table: Path, *, base: Path) -> Any:
       A pandas frame with `prediction` and one probability column for each class, in the order of the rows; rows
       with a missing value that the contract does not replace get an empty prediction.
     """
-    import pandas as pd
     import torch
 
-    contract = bundle.plan.contract
     model = load_model(bundle, base=base)
-    features = features_of(contract, load_table(table))
+    features = features_of(bundle.plan.contract, load_table(table))
     with torch.no_grad():
         outputs = model(torch.from_numpy(np.nan_to_num(features))).numpy().astype(np.float64)
+    return predictions(bundle.plan.contract, features, outputs)
+
+
+def predictions(contract: Contract, features: NDArray[np.floating[Any]], outputs: NDArray[np.float64]) -> Any:
+    """Return what `predict` returns, from the model's outputs for these features."""
+    import pandas as pd
+
     usable = np.isfinite(features).all(axis=tuple(range(1, features.ndim)))
     if not contract.classes:
         values = outputs.reshape(len(features))
@@ -115,7 +124,7 @@ def predict(bundle: Bundle, table: Path, *, base: Path) -> Any:
     return frame
 
 
-def _probabilities(outputs: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _probabilities(outputs: NDArray[np.float64]) -> NDArray[np.float64]:
     """Turn logits, shape (n, classes), or one logit for the second class, shape (n, 1) or (n,), into probabilities."""
     if outputs.ndim == 1 or outputs.shape[1] == 1:
         outputs = np.stack([np.zeros(len(outputs)), outputs.reshape(len(outputs))], axis=1)
@@ -129,6 +138,12 @@ def export(bundle: Bundle, target: Path, *, card: str) -> dict[str, str]:
     Raises:
       EnvironmentFault: If `target` exists and is not empty.
     """
+    if bundle.plan.split is not None:
+        raise PolicyRefused(
+            "parts-stay-apart",
+            f"the model of {bundle.plan.study} is cut, and its parts belong to different parties",
+            hint="leave each part where it is; `reticent predict` joins them on a machine that owns all folders of a run",
+        )
     if target.exists() and any(target.iterdir()):
         raise EnvironmentFault(
             "target-not-empty", f"{target} is not empty", hint="give a new folder; nothing was written"

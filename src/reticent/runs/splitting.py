@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, MutableMapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from reticent.data import AlignedColumns, Contract, Examples, Prepared
-from reticent.errors import PolicyRefused
+from reticent.errors import EnvironmentFault, PolicyRefused
 from reticent.identity import Roster, SigningKey
+from reticent.runs.checkpoints import Checkpoints
 from reticent.study import ModelFacts, Plan, SitePlan, SplitFacts, SplitPlan, Study
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "coordinators_part",
     "joined_model",
+    "joined_state",
     "probe_cut",
     "settings_of",
     "sites_parts",
@@ -210,6 +213,34 @@ def split_client(
         checkpoints=checkpoints,
         **_defences(plan, plan.site(site), train),
     )
+
+
+def joined_state(plan: Plan, coordinators: Mapping[str, Any], sites: Path) -> dict[str, Any]:
+    """Return the weights of the whole model, on a machine that owns the folders of all parties of a run.
+
+    Args:
+      coordinators: The weights of the coordinator's part.
+      sites: The folder that holds the sites' folders.
+
+    Raises:
+      EnvironmentFault: If a site's part is not there: in a federation it is nowhere but at that site.
+    """
+    from reticent.split import state_dicts
+
+    split, last = _split(plan), plan.training.rounds
+    vertical = split.shape == "vertical"
+    state = {f"top.{name}" if vertical else name: value for name, value in coordinators.items()}
+    for site in plan.sites if vertical else plan.sites[:1]:  # where sites hold rows, all hold the same part at the end
+        kept = Checkpoints(sites / site.name / "checkpoints")
+        if last not in kept:
+            raise EnvironmentFault(
+                "part-not-here",
+                f"the part of site {site.name} after round {last} is not in {sites}",
+                hint="give the folder of a finished run with the folders of all its sites",
+            )
+        prefix = f"bottoms.{site.name}." if vertical else ""
+        state |= {f"{prefix}{name}": value for name, value in state_dicts(kept[last]).items()}
+    return state
 
 
 def _examples(rows: Prepared | AlignedColumns) -> tuple[Examples, Examples, tuple[str, ...] | None]:

@@ -46,7 +46,7 @@ from reticent.study.sections import (
     TargetSection,
 )
 from reticent.study.template import new_study
-from reticent.study.words import in_words, method_in_words, topics
+from reticent.study.words import in_words, method_in_words, size, topics
 
 __all__ = [
     "AggregationPlan",
@@ -86,6 +86,7 @@ __all__ = [
     "load_study",
     "method_in_words",
     "new_study",
+    "size",
     "study_from",
     "topics",
     "without_privacy",

@@ -120,4 +120,16 @@ EXPLANATIONS: dict[str, str] = {
         "The model is cut before any layer that has weights, so the sites would send their records in the clear and only "
         "call it split learning. Cut after a trained layer; the later the cut, the less an activation usually shows."
     ),
+    "bounds-not-declared": (
+        "Encrypted numbers must stay within a bound that both sides know, or they wrap around unseen. This contract leaves "
+        "a number column without a range. Declare the range; a value beyond it is moved to its end, as in training."
+    ),
+    "nothing-to-predict": (
+        "The table holds no rows, so nothing would be encrypted and sent. Check that it is the right file, and that its "
+        "header line is not its only line."
+    ),
+    "rows-not-aligned": (
+        "Sites hold columns of the same people, and their lists of people differ: a person is missing somewhere, or is "
+        "called by another name. Joined by position the rows would be wrong, so nothing was shared. Agree on one list."
+    ),
 }
