@@ -76,10 +76,9 @@ def truncate(group: Group, material: TruncationMaterial, x: Words, *, bits: int)
     Requires: |x| < 2^(k-2) as a signed number, k the width of the ring.
     Reveals: x + 2^(k-2) + r and, if exact, masked bits, to all members; all uniform.
     """
-    offset = np.uint64(1 << (group.bits - 2))
     masked = x + material.r
     if group.first:
-        masked += offset
+        masked += np.uint64(_offset(group.bits))
     (c,) = yield from group.opened([Masked(masked, x.shape)])
     share = np.subtract(_unwrapped(group, material, c, bits), material.shifted)
     if material.borrow is not None:
@@ -98,7 +97,7 @@ def _unwrapped(group: Group, material: TruncationMaterial, c: Words, bits: int) 
     share *= not_top
     if group.first:
         share += np.right_shift(c, np.uint64(bits))
-        share -= np.uint64(1 << (group.bits - 2 - bits))
+        share -= np.uint64(_offset(group.bits) >> bits)
     return share
 
 
@@ -109,6 +108,11 @@ def word_of_bit(group: Group, opened: Array, word: Words) -> Words:
     if group.first:
         share += flip
     return share
+
+
+def _offset(ring_bits: int) -> int:
+    # Moves [-2^(k-2), 2^(k-2)) into the lower half of the ring.
+    return 1 << (ring_bits - 2)
 
 
 def _top_type(bits: int) -> np.dtype[Any]:
