@@ -4,7 +4,9 @@ A polynomial with independent coefficients of variance v has, at every root of u
 (Gentry, Halevi, Smart, CRYPTO 2012, appendix A.5; Cheon et al., ASIACRYPT 2017, section 3; Costache, Curtis, Hales,
 Murphy, Ogilvie, Player, "On the precision loss in approximate homomorphic encryption", 2022). All values here are in
 units of one step of the scale: divided by the scale of the ciphertext they become errors of its numbers. The secret is
-ternary, so a rounding of both polynomials has coefficient variance (1 + 2 N / 3) / 12.
+ternary, so a rounding of both polynomials has coefficient variance (1 + 2 N / 3) / 12. Given the key, the variance of such
+a rounding differs from slot to slot by the factor |s(zeta)|^2 / (2 N / 3), which is exponentially distributed: over all keys the
+error of a slot has a Laplace distribution.
 """
 
 from __future__ import annotations
@@ -21,9 +23,9 @@ __all__ = ["FLOAT", "Noise"]
 SIGMA = 3.24
 """Standard deviation of the error polynomial: SEAL's centred binomial of 2 x 21 bits, sqrt(10.5)."""
 
-FLOAT = 2.0**-52
+FLOAT = 2.0**-53
 """Standard deviation of encoding or decoding in float64, relative to the largest number: measured, for both together,
-at 1.25 times this for all ring degrees (Fourier transforms of 2^12 to 2^15 terms)."""
+at up to 2.5 times this with a maximum of 10 for all ring degrees (Fourier transforms of 2^12 to 2^15 terms)."""
 
 
 class Noise:

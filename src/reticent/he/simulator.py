@@ -84,6 +84,7 @@ class SimulatorBackend:
         self.parameters = parameters
         self._noise = Noise(parameters)
         self._stream = Keystream.fresh() if noisy else None
+        self._secret_sizes: dict[bytes, NDArray[np.float64]] = {}
 
     # keys ------------------------------------------------------------------------------------------------------------
     def keygen(self, rotations: Sequence[int] = ()) -> tuple[Secret, Evaluation]:
@@ -175,7 +176,7 @@ class SimulatorBackend:
         x, y = _own(a, _Cipher), _own(b, _Cipher)
         _one_level(x.level, y.level)
         _one_key(x.key, y.key, _own(evaluation, _Evaluation).key)
-        switching = self._switching(x.level)
+        switching = self._keyed(x.key, self._switching(x.level))
         return self._cipher(x.exact * y.exact, x.values * y.values, x.level, x.scale * y.scale, x.key, switching)
 
     def rotate(self, a: Cipher, step: int, evaluation: Evaluation) -> _Cipher:
@@ -187,7 +188,9 @@ class SimulatorBackend:
             raise missing_rotation(step, evaluation.steps)
         _one_key(own.key, _own(evaluation, _Evaluation).key)
         exact, values = np.roll(own.exact, -step), np.roll(own.values, -step)
-        return self._cipher(exact, values, own.level, own.scale, own.key, self._switching(own.level))
+        return self._cipher(
+            exact, values, own.level, own.scale, own.key, self._keyed(own.key, self._switching(own.level))
+        )
 
     def rescale(self, a: Cipher) -> _Cipher:
         own = _own(a, _Cipher)
@@ -195,7 +198,9 @@ class SimulatorBackend:
         resting, scale = self.parameters.scale(own.level - 1), own.scale / self.parameters.prime(own.level)
         if math.isclose(scale, resting, rel_tol=_AT_REST):
             scale = resting
-        return self._cipher(own.exact, own.values, own.level - 1, scale, own.key, self._noise.rescaling)
+        return self._cipher(
+            own.exact, own.values, own.level - 1, scale, own.key, self._keyed(own.key, self._noise.rescaling)
+        )
 
     def lower(self, a: Cipher, level: int) -> _Cipher:
         own = _own(a, _Cipher)
@@ -262,6 +267,12 @@ class SimulatorBackend:
     @lru_cache(maxsize=64)  # noqa: B019  (backends live as long as their process)
     def _switching(self, level: int) -> NDArray[np.float64]:
         return self._noise.key_switching_by_slot(level)
+
+    def _keyed(self, key: bytes, deviation: Any) -> Any:
+        # |s(zeta)| of a secret key, relative to its root mean square: one number for each slot and key (see `noise`).
+        if key not in self._secret_sizes:
+            self._secret_sizes[key] = np.hypot(self._gauss(), self._gauss()) / math.sqrt(2.0)
+        return deviation * self._secret_sizes[key]
 
     def _gauss(self) -> NDArray[np.float64]:
         stream = self._stream or Keystream.fresh()
