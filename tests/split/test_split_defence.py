@@ -30,6 +30,7 @@ from reticent.split.defence import GaussianBoundary
 from reticent.split.labels import LabelSide
 from reticent.split.settings import Optimizer, SplitTraining
 from reticent.split.sides import Side
+from reticent.training import loss_by_name
 
 
 def privacy(**changed):
@@ -101,6 +102,15 @@ def test_a_plan_is_the_sum_of_its_passes():
     assert passes == flatten(plan.events()) == {Gaussian(2.0): 10, Gaussian(3.0): 6}
     assert plan.epsilon(1e-5) == dp.epsilon(plan.events(), delta=1e-5, relation="replace_one")
     assert math.isinf(privacy(noise=BoundaryNoise(vectors=0.0)).epsilon(1e-5))
+
+
+def test_the_ceiling_is_that_of_two_normal_curves():
+    plan = privacy(noise=BoundaryNoise(vectors=4.0, updates=8.0), max_update_norm=1.0, passes=2)
+    source = np.random.default_rng(0)
+    apart = 2 * math.sqrt(2 / 16 + 2 / 64)
+    higher = (source.normal(apart, 1, 10**6) > source.normal(0, 1, 10**6)).mean()
+    assert plan.auc_ceiling() == pytest.approx(higher, abs=0.0025)  # five deviations
+    assert privacy(noise=BoundaryNoise(vectors=0.0)).auc_ceiling() == 1.0
 
 
 @pytest.mark.parametrize(
@@ -398,6 +408,21 @@ def test_a_bottom_that_mixes_rows_is_refused(trains):
         boundary.check_bottom(normalised, (3,))  # frozen, it normalises by constants
         assert normalised.training
     boundary.check_bottom(nn.Sequential(nn.Linear(3, 2), nn.LayerNorm(2)), (3,))
+
+
+@pytest.mark.parametrize("classes", [0, 2, 3])
+def test_a_loss_that_mixes_rows_is_refused(classes):
+    boundary = GaussianBoundary(privacy(kind="outputs"), units=np.arange(4))
+    name = {0: "mse_loss", 2: "binary_cross_entropy_with_logits", 3: "cross_entropy"}[classes]
+    boundary.check_loss(loss_by_name(name), classes)
+    if classes:
+        boundary.check_loss(nn.CrossEntropyLoss(reduction="sum"), classes)
+        with pytest.raises(PolicyRefused) as caught:
+            boundary.check_loss(nn.CrossEntropyLoss(weight=torch.arange(1.0, classes + 1).double()), classes)
+        assert caught.value.code == "mixes-examples"
+    with pytest.raises(UsageError) as wrong:
+        boundary.check_loss(lambda outputs, labels: (outputs @ outputs)[labels.long()].sum(), classes)
+    assert wrong.value.code == "loss-shape"
 
 
 def test_an_update_is_refused_where_it_was_not_planned_or_does_not_fit():

@@ -181,6 +181,20 @@ class BoundaryPrivacy:
         """Return a certified upper bound on the epsilon of the whole plan; infinite without noise."""
         return dp.epsilon(self.events(), delta=delta, relation="replace_one")
 
+    def auc_ceiling(self) -> float:
+        """Return the area under the ROC curve that no attack exceeds, .5 to 1; 1 without noise.
+
+        The attack tells two values of one unit apart (the label of a record, say) from all that crosses this boundary,
+        knowing everything else. All Gaussians together are one, whose neighbours lie `2 * sqrt(sum 1 / z^2)`
+        deviations apart, and two normal curves that far apart have this area (Dong, Roth, Su 2022, cor. 3.3).
+        """
+        counts = dp.flatten(self.events())
+        multipliers = [(event.noise_multiplier, n) for event, n in counts.items() if isinstance(event, Gaussian)]
+        if any(z == 0 for z, _ in multipliers):
+            return 1.0
+        apart = 2 * math.sqrt(sum(n / z**2 for z, n in multipliers))
+        return (1 + math.erf(apart / 2)) / 2  # the normal distribution function at apart / sqrt(2)
+
 
 def _refuse(privacy: BoundaryPrivacy) -> None:
     if privacy.relation != "replace_one":

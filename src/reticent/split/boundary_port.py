@@ -19,6 +19,7 @@ Where they stand decides what they can promise, and the client enforces it:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -90,6 +91,15 @@ class Boundary(Protocol):
         Args:
           bottom: The part behind the boundary.
           shape: Of one row's features.
+        """
+        ...
+
+    def check_loss(self, loss: Callable[[Tensor, Tensor], Tensor], classes: int) -> None:
+        """Refuse a loss in which the label of one row shows in the gradient of another; tried before the run.
+
+        Args:
+          loss: A mean over rows.
+          classes: Number of label classes; 0 for a numeric label.
         """
         ...
 

@@ -37,9 +37,9 @@ noise, receives any `g_i`, and updates the bottom with `sum_i clip(J_t(x_i)^T g_
     2021) steers it as it likes and reads out no more than epsilon. What the weights of the bottom reveal, when they
     are handed to the next client or published, is covered: the noised sums are charged as if they had been sent.
 
-**Persons.** A person with k declared rows is in at most k batches of a pass, or several times in one: its rows' vectors
-together cost at most k Gaussian(z_v); its gradients within a batch are summed before they are clipped, so that each
-of at most k sums costs one Gaussian(z_u).
+**Persons.** Which rows are a person's is public, like membership. A person with k declared rows is in at most k batches
+of a pass, or several times in one: its rows' vectors together cost at most k Gaussian(z_v); its gradients within a
+batch are summed before they are clipped, so that each of at most k sums costs one Gaussian(z_u).
 
 **Several sites.** A person whose columns and label lie at several sites is protected by each for what that site holds;
 who sees all of them faces the sum of the epsilons. In U-shape one site holds both, and pays for both boundaries.
@@ -61,8 +61,10 @@ from reticent.dp import Gaussian, Grant, Release
 from reticent.errors import PolicyRefused, UsageError
 from reticent.split.boundary_accounting import BoundaryNoise, BoundaryPrivacy
 from reticent.split.boundary_bottom import NoisedBottom, refuse_mixing_frozen
+from reticent.split.boundary_loss import refuse_mixing_loss
 from reticent.split.boundary_parallel import RowsOnce
 from reticent.split.boundary_vectors import noised_rows
+from reticent.training import Loss
 
 __all__ = ["GaussianBoundary", "GaussianCrossing"]
 
@@ -127,6 +129,19 @@ class GaussianBoundary:
             self._bottoms.learner(bottom, shape)
         else:
             refuse_mixing_frozen(bottom, shape)
+
+    def check_loss(self, loss: Loss, classes: int) -> None:
+        """Refuse a loss in which the label of one row shows in the gradient of another; tried on made-up outputs.
+
+        Args:
+          loss: A mean over rows.
+          classes: Number of label classes; 0 for a numeric label.
+
+        Raises:
+          PolicyRefused: With code `mixes-examples`.
+          UsageError: If the loss takes no outputs that are usual for so many classes.
+        """
+        refuse_mixing_loss(loss, classes)
 
     def for_tests(self, units: NDArray[np.int64]) -> GaussianBoundary:
         """Return the boundary for a pass over test rows, from which nothing is learned."""
