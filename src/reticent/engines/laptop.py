@@ -22,6 +22,7 @@ from reticent.errors import ReticentError
 from reticent.roles import Engine, Finished, Server
 from reticent.runs import (
     Binding,
+    Bundle,
     Event,
     Observer,
     RunFolder,
@@ -29,7 +30,9 @@ from reticent.runs import (
     baselines,
     coordinate,
     durable,
+    load_model,
     make_host,
+    measure_leakage,
     refusals,
     save_model,
 )
@@ -82,6 +85,15 @@ class Laptop:
         engine = self._engine(stack)
         coordinate(folder, server, engine, observer=self.observer, checkpoint=self._checkpoint(server))
         self._write_model("model.safetensors", server, Finished("train", plan.training.rounds, 0, (), None))
+        if plan.split is not None:
+            self._measure_leakage()
+
+    def _measure_leakage(self) -> None:
+        """State in the log what known attacks find in the messages of this run."""
+        plan = self.binding.plan
+        model = load_model(Bundle(self.folder.path, plan), base=self.binding.base, binding=self.binding)
+        for row in measure_leakage(self.binding, model):
+            self.folder.log(Event("leakage", "after", round=plan.training.rounds, detail=row))
 
     def _engine(self, stack: ExitStack) -> Engine:
         if self.folder.record["settings"]["engine"] == "processes":

@@ -12,6 +12,7 @@ from reticent.runs.events import MILESTONES, Event, Observer
 from reticent.runs.factory import find_factory, probe
 from reticent.runs.folder import RunFolder
 from reticent.runs.hosting import ledger_urls, make_host, open_host
+from reticent.runs.leakage import measure_leakage
 from reticent.runs.model import Bundle, export, load_model, predict, save_model
 from reticent.runs.site import SiteHost
 
@@ -36,6 +37,7 @@ __all__ = [
     "load_model",
     "load_opened",
     "make_host",
+    "measure_leakage",
     "open_host",
     "participants",
     "predict",

@@ -124,6 +124,11 @@ class Binding:
             )
         return found
 
+    @property
+    def loss_function(self) -> Callable[..., Any]:
+        """The loss that the plan names."""
+        return self._loss
+
     def model(self) -> Any:
         """Build the initial model in one piece, the same at every party."""
         plan = self.plan

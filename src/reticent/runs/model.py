@@ -59,8 +59,12 @@ def save_model(path: Path, model: Any, *, plan: Plan, round_number: int, attempt
     return hashlib.sha256(data).hexdigest()
 
 
-def load_model(bundle: Bundle, *, base: Path) -> Any:
+def load_model(bundle: Bundle, *, base: Path, binding: Binding | None = None) -> Any:
     """Rebuild the model of a bundle from its pinned code and its tensors.
+
+    Args:
+      base: Folder from which the model's module is imported.
+      binding: The plan with Python objects in place of code that a file names.
 
     Raises:
       PolicyRefused: If the tensors were written under another plan.
@@ -85,7 +89,7 @@ def load_model(bundle: Bundle, *, base: Path) -> Any:
             f"{path} was written under plan {str(written_under)[:12]}, not {bundle.plan.hash[:12]}",
             hint="keep the files of one run together; `reticent verify` says which was changed",
         )
-    model = Binding(bundle.plan, base).model()
+    model = (binding or Binding(bundle.plan, base)).model()
     if bundle.plan.split is not None:
         tensors = joined_state(bundle.plan, tensors, bundle.path / "sites")
     model.load_state_dict(tensors)

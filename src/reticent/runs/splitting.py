@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reticent.data import AlignedColumns, Contract, Examples, Prepared
 from reticent.errors import EnvironmentFault, PolicyRefused
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "coordinators_part",
+    "defences",
+    "features_of_site",
     "joined_model",
     "joined_state",
     "probe_cut",
@@ -48,29 +51,18 @@ def joined_model(columns: Mapping[str, tuple[str, ...]], contract: Contract, *, 
     """Return a vertical model in one piece: each site's part on its own features, side by side, and the top.
 
     Args:
-      columns: The columns of each site.
+      columns: The columns of each site, sites in the order of the plan.
       bottom, top: Called with the number of inputs.
     """
     import torch
-    from torch import nn
 
-    class Joined(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.places = {site: features_of_site(contract, held) for site, held in columns.items()}
-            self.bottoms = nn.ModuleDict({site: bottom(len(places)) for site, places in self.places.items()})
-            with torch.no_grad():
-                width = sum(
-                    part(torch.zeros(2, len(self.places[site])))[0].numel() for site, part in self.bottoms.items()
-                )
-            self.top = top(width)
+    from reticent.split import Joined
 
-        def forward(self, features: torch.Tensor) -> torch.Tensor:
-            parts = [part(features[:, self.places[site]]) for site, part in self.bottoms.items()]
-            output: torch.Tensor = self.top(torch.cat([part.flatten(1) for part in parts], dim=1))
-            return output
-
-    return Joined()
+    places = {site: features_of_site(contract, held) for site, held in columns.items()}
+    bottoms = {site: bottom(len(found)) for site, found in places.items()}
+    with torch.no_grad():
+        width = sum(part(torch.zeros(2, len(places[site])))[0].numel() for site, part in bottoms.items())
+    return Joined(bottoms, top(width), places)
 
 
 def probe_cut(study: Study, model: nn.Module, facts: ModelFacts, *, code_hash: str) -> ModelFacts:
@@ -87,7 +79,7 @@ def probe_cut(study: Study, model: nn.Module, facts: ModelFacts, *, code_hash: s
     assert section is not None  # noqa: S101 - asked for split studies only
     if study.learning.method == "vertical":
         bottoms: Any = model.bottoms
-        for bottom in bottoms.values():
+        for bottom in bottoms:
             _require_trained(bottom, f"model.factory = {facts.factory!r}")
         length = sum(value.numel() for value in bottoms.state_dict().values() if value.is_floating_point())
         width = section.width or 0
@@ -169,11 +161,15 @@ def sites_parts(plan: Plan, model: nn.Module, site: str) -> Any:
 
     split = _split(plan)
     if split.shape == "vertical":
-        bottoms: Any = model.bottoms
+        bottom = model.bottoms[_number(plan, site)]  # type: ignore[index]
         # The last part is the top, at the coordinator: the site of the labels has the loss alone.
-        return (bottoms[site], torch_nn.Identity()) if site == split.label_site else bottoms[site]
+        return (bottom, torch_nn.Identity()) if site == split.label_site else bottom
     parts = cut(model, _places(split))
     return (parts[0], parts[2]) if split.shape == "u-shape" else parts[0]
+
+
+def _number(plan: Plan, site: str) -> int:
+    return [part.name for part in plan.sites].index(site)
 
 
 def _places(split: SplitPlan) -> tuple[str, ...]:
@@ -211,7 +207,7 @@ def split_client(
         key=key,
         roster=roster,
         checkpoints=checkpoints,
-        **_defences(plan, plan.site(site), train),
+        **defences(plan, plan.site(site), train.units),
     )
 
 
@@ -238,7 +234,7 @@ def joined_state(plan: Plan, coordinators: Mapping[str, Any], sites: Path) -> di
                 f"the part of site {site.name} after round {last} is not in {sites}",
                 hint="give the folder of a finished run with the folders of all its sites",
             )
-        prefix = f"bottoms.{site.name}." if vertical else ""
+        prefix = f"bottoms.{_number(plan, site.name)}." if vertical else ""
         state |= {f"{prefix}{name}": value for name, value in state_dicts(kept[last]).items()}
     return state
 
@@ -254,8 +250,12 @@ def _examples(rows: Prepared | AlignedColumns) -> tuple[Examples, Examples, tupl
     return parts[0], parts[1], (rows.order.hex(),)
 
 
-def _defences(plan: Plan, site: SitePlan, train: Examples) -> dict[str, Any]:
-    """Return the noise of the plan as the site's boundaries."""
+def defences(plan: Plan, site: SitePlan, units: NDArray[np.int64]) -> dict[str, Any]:
+    """Return the noise of the plan as the site's boundaries: of `activations`, and where the labels are of `outputs`.
+
+    Args:
+      units: Whose row each of the site's training rows is.
+    """
     from reticent.split import BoundaryNoise, BoundaryPrivacy, GaussianBoundary
 
     privacy, noise = plan.privacy, _split(plan).boundary.get(site.name)
@@ -275,10 +275,10 @@ def _defences(plan: Plan, site: SitePlan, train: Examples) -> dict[str, Any]:
         max_update_norm=noise.update_norm,
         **declared,
     )
-    found = {"activations": GaussianBoundary(activations, units=train.units)}
+    found = {"activations": GaussianBoundary(activations, units=units)}
     if noise.output_noise:
         outputs = BoundaryPrivacy(
             kind="outputs", noise=BoundaryNoise(vectors=noise.output_noise), max_norm=noise.output_norm, **declared
         )
-        found["outputs"] = GaussianBoundary(outputs, units=train.units)
+        found["outputs"] = GaussianBoundary(outputs, units=units)
     return found

@@ -12,6 +12,7 @@ from reticent.split.boundary_accounting import (
     boundary_noise_multiplier,
 )
 from reticent.split.boundary_port import Boundary, Crossing
+from reticent.split.canaries import Canaries, canary_activations, canary_gradients, make_canaries
 from reticent.split.leakage import LeakageReport, distance_correlation, label_auc, leakage
 from reticent.split.settings import Optimizer, SplitTraining
 from reticent.split.traffic import Traffic, traffic
@@ -30,6 +31,7 @@ __all__ = [
     "Boundary",
     "BoundaryNoise",
     "BoundaryPrivacy",
+    "Canaries",
     "Client",
     "Crossing",
     "GaussianBoundary",
@@ -41,11 +43,14 @@ __all__ = [
     "Traffic",
     "boundary_events",
     "boundary_noise_multiplier",
+    "canary_activations",
+    "canary_gradients",
     "cut",
     "distance_correlation",
     "epoch_batches",
     "label_auc",
     "leakage",
+    "make_canaries",
     "order_digest",
     "parts_bytes",
     "simulate",
