@@ -1,7 +1,8 @@
 """Runs the measurements and writes their tables to docs/results.
 
-    python bench/run.py                      all of them, about 20 minutes on two idle cores
+    python bench/run.py                      all of them, about 40 minutes on two idle cores
     python bench/run.py startup              one of them
+    python bench/run.py secure-computation   beside CrypTen
     python bench/run.py round-overhead --repeats 1 --rounds 3    a quick look
 
 Peers are installed under `.peers/`, each in an environment of its own with pinned versions. Other work on the machine
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import machine
 import startup
+from mpc_speed import report as mpc_report
 from round_overhead import report
 
 HERE = Path(__file__).resolve().parent
@@ -42,9 +44,9 @@ def secure_sum() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure, and write tables to docs/results.")
-    benches = ("startup", "secure-sum", "round-overhead")
+    benches = ("startup", "secure-sum", "round-overhead", "secure-computation")
     parser.add_argument("bench", nargs="*", metavar="BENCH", help=f"any of {', '.join(benches)}; all if none is named")
-    parser.add_argument("--repeats", type=int, default=5, help="processes for each variant of round-overhead")
+    parser.add_argument("--repeats", type=int, default=5, help="processes for each variant of the comparisons")
     parser.add_argument("--rounds", type=int, default=8, help="rounds in each process, the first left out")
     given = parser.parse_args()
     if unknown := set(given.bench) - set(benches):
@@ -56,6 +58,8 @@ def main() -> None:
         secure_sum()
     if "round-overhead" in chosen:
         report.write(repeats=given.repeats, rounds=given.rounds)
+    if "secure-computation" in chosen:
+        mpc_report.write(repeats=given.repeats)
 
 
 if __name__ == "__main__":
