@@ -24,6 +24,7 @@ __all__ = ["Context", "backend", "context", "open_context"]
 
 _LABEL = "vector"
 _LONGEST = 2**40
+_FACTS = {"clean", "common", "gaussian", "high", "length", "low", "spread"}
 
 
 def backend(name: str, parameters: Parameters) -> Backend:
@@ -204,6 +205,7 @@ class Context:
         facts = {
             "clean": float(layout.clean),
             "common": estimate.common,
+            "gaussian": estimate.gaussian,
             "high": estimate.high,
             "length": float(layout.length),
             "low": estimate.low,
@@ -252,10 +254,10 @@ def open_context(path: Path | str) -> Context:
 
 def _facts(message: Ciphertexts, parameters: Parameters) -> tuple[Layout, Estimate]:
     facts = message.facts
-    if set(facts) != {"clean", "common", "high", "length", "low", "spread"}:
+    if set(facts) != _FACTS:
         refuse("a vector without layout and range")
     length, clean = facts["length"], facts["clean"]
-    estimate = Estimate(facts["low"], facts["high"], facts["spread"], facts["common"])
+    estimate = Estimate(facts["low"], facts["high"], facts["gaussian"], facts["spread"], facts["common"])
     if not (length.is_integer() and 1 <= length <= _LONGEST and clean in {0.0, 1.0}):
         refuse("a vector without layout")
     layout = Layout(int(length), parameters.slots, bool(clean))
@@ -263,7 +265,7 @@ def _facts(message: Ciphertexts, parameters: Parameters) -> tuple[Layout, Estima
         layout.chunks == len(message.parts)
         and message.scale == parameters.scale(message.level)
         and estimate.low <= estimate.high
-        and min(estimate.spread, estimate.common) >= 0
+        and min(estimate.gaussian, estimate.spread, estimate.common) >= 0
         and estimate.magnitude <= parameters.capacity(message.level)
     ):
         refuse("a vector whose layout, scale or range does not fit its ciphertexts")

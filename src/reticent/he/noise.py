@@ -4,9 +4,9 @@ A polynomial with independent coefficients of variance v has, at every root of u
 (Gentry, Halevi, Smart, CRYPTO 2012, appendix A.5; Cheon et al., ASIACRYPT 2017, section 3; Costache, Curtis, Hales,
 Murphy, Ogilvie, Player, "On the precision loss in approximate homomorphic encryption", 2022). All values here are in
 units of one step of the scale: divided by the scale of the ciphertext they become errors of its numbers. The secret is
-ternary, so a rounding of both polynomials has coefficient variance (1 + 2 N / 3) / 12. Given the key, the variance of such
-a rounding differs from slot to slot by the factor |s(zeta)|^2 / (2 N / 3), which is exponentially distributed: over all keys the
-error of a slot has a Laplace distribution.
+ternary, so a rounding of both polynomials has coefficient variance (1 + 2 N / 3) / 12. Given the key, the variance
+of such a rounding differs from slot to slot by the factor |s(zeta)|^2 / (2 N / 3), which is exponentially distributed:
+over all keys the error of a slot has a Laplace distribution.
 """
 
 from __future__ import annotations

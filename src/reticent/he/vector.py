@@ -185,7 +185,7 @@ class Vector:
     def _nothing(self) -> Estimate:
         # The encryption of zero was made at the top level; its noise counts in steps of our scale.
         growth = self.context.parameters.scale(self.context.parameters.depth) / self._ciphers[0].scale
-        return Estimate(0.0, 0.0, self.context.estimator.fresh(0.0).spread * growth, 0.0)
+        return Estimate(0.0, 0.0, gaussian=self.context.estimator.fresh(0.0).gaussian * growth)
 
     def _product(self, other: Vector | Array) -> _Product:
         """Return the product before rescaling, checked against what the level below holds."""
@@ -320,6 +320,7 @@ class _Product:
         chunks, resting = layout.chunks, context.parameters.scale(level)
         gathered = replace(
             self._estimate,
+            gaussian=self._estimate.gaussian * math.sqrt(chunks),
             spread=self._estimate.spread * math.sqrt(chunks),
             common=self._estimate.common * chunks,
         )
