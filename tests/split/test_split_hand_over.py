@@ -179,14 +179,14 @@ def test_parts_from_the_wrong_site_are_refused(world: Any) -> None:
     assert caught.value.code == "split-out-of-order"
 
 
-def couriers(place: bytes = place_of("run", 1, 1)) -> tuple[Courier, Courier, Roster]:
+def couriers(place: bytes = place_of("run", 1, 1)) -> tuple[Courier, Courier]:
     keys = {site: SigningKey.generate() for site in ("a", "b")}
     roster = Roster({site: key.public for site, key in keys.items()})
-    return Courier("a", place, keys["a"], roster), Courier("b", place, keys["b"], roster), roster
+    return Courier("a", place, keys["a"], roster), Courier("b", place, keys["b"], roster)
 
 
 def test_a_box_opens_for_its_recipient_alone() -> None:
-    one, two, roster = couriers()
+    one, two = couriers()
     box = one.seal(b"parts", "b", two.public, two.signature)
     assert two.open(box, "a") == b"parts"
     for wrong in (lambda: two.open(box, "b"), lambda: one.open(box, "a"), lambda: one.open(box, "b")):

@@ -136,7 +136,7 @@ def test_an_absent_site_ends_the_attempt(world: Any) -> None:
 def test_two_checkpoints_are_kept(world: Any) -> None:
     parties = Parties(world, "u-shape")
     parties.run()
-    assert {site: sorted(kept) for site, kept in parties.kept.items()} == dict.fromkeys(SITES, [3, 4])
+    assert {site: sorted(kept) for site, kept in parties.kept.items()} == {site: [3, 4] for site in SITES}
 
 
 def test_redrawn_weights_are_nobodys_guess_and_survive_a_restart(world: Any) -> None:
@@ -199,7 +199,7 @@ def test_steps_out_of_order_are_refused(world: Any) -> None:
             lambda: ask("train/open-1"),
         ],
     }
-    for code, steps in refused.items():  # no step has begun yet
+    for code, steps in refused.items():
         for step in steps:
             with pytest.raises((PolicyRefused, IdentityError)) as caught:
                 step()

@@ -58,8 +58,8 @@ def test_vertical_bytes_equal_the_formula(world: Any, labels: str | None) -> Non
     own = {"labels": data.labels, "test_labels": data.labels, "order": split.order_digest(ids) * 2}
     server = split.Server(nn.Linear(7, 3), settings, **({} if labels else own))
     clients = {
-        "north": _vertical(nn.Linear(4, 5), data, slice(0, 4), settings, "north", ids),
-        "south": _vertical(nn.Linear(2, 2), data, slice(4, 6), settings, "south", ids),
+        "north": _vertical(nn.Linear(4, 5), data, slice(0, 4), settings, site="north", ids=ids),
+        "south": _vertical(nn.Linear(2, 2), data, slice(4, 6), settings, site="south", ids=ids),
     }
     for task in ("train", "evaluate"):
         recorded = world.Recorded()
@@ -76,7 +76,7 @@ def test_vertical_bytes_equal_the_formula(world: Any, labels: str | None) -> Non
 
 
 def _vertical(
-    bottom: nn.Module, data: Examples, columns: slice, settings: Any, site: str, ids: list[str]
+    bottom: nn.Module, data: Examples, columns: slice, settings: Any, *, site: str, ids: list[str]
 ) -> split.Client:
     mine = Examples.of(data.features[:, columns], data.labels)
     parts = (bottom, nn.Identity()) if site == settings.labels else bottom

@@ -92,7 +92,13 @@ def two_bottoms(columns: Columns, *, hidden: int = 6) -> split.Joined:
 
 
 def compare(
-    world: Any, features: NDArray[Any], labels: NDArray[Any], ids: NDArray[Any], columns: Columns, held_by: str | None
+    world: Any,
+    features: NDArray[Any],
+    labels: NDArray[Any],
+    ids: NDArray[Any],
+    *,
+    columns: Columns,
+    held_by: str | None,
 ) -> tuple[float, float, float, float | None]:
     """Return the largest difference of a weight, both AUCs, and the one that the run itself reported."""
     order = np.random.default_rng(3).permutation(len(labels))
@@ -126,7 +132,7 @@ def test_vertical_learning_on_fates_breast_data_equals_pooled_training(world: An
     features = np.concatenate([guest.drop(columns=["id", "y"]), host.drop(columns="id")], axis=1)
     columns = {"guest": list(range(10)), "host": list(range(10, 30))}
     difference, split_auc, pooled_auc, told = compare(
-        world, features, guest["y"].to_numpy(np.int64), guest["id"].to_numpy(), columns, held_by
+        world, features, guest["y"].to_numpy(np.int64), guest["id"].to_numpy(), columns=columns, held_by=held_by
     )
     assert abs(split_auc - pooled_auc) <= 0.002
     assert split_auc > 0.98
@@ -142,7 +148,7 @@ def test_vertical_learning_on_a_public_set_equals_pooled_training(world: Any, si
     parts = np.array_split(np.arange(30), sites)
     columns = {f"site-{index}": part.tolist() for index, part in enumerate(parts)}
     difference, split_auc, pooled_auc, told = compare(
-        world, features, labels.astype(np.int64), np.arange(len(labels)), columns, "site-1"
+        world, features, labels.astype(np.int64), np.arange(len(labels)), columns=columns, held_by="site-1"
     )
     assert abs(split_auc - pooled_auc) <= 0.002
     assert split_auc > 0.98
@@ -193,7 +199,7 @@ def test_misalignment_that_goes_unseen_ruins_the_model(world: Any) -> None:
     shuffled[:, 3:] = features[rng.permutation(400)][:, 3:]
     found = {}
     for name, values in (("aligned", features), ("misaligned", shuffled)):
-        found[name] = compare(world, values, labels, np.arange(400), columns, "a")[1]
+        found[name] = compare(world, values, labels, np.arange(400), columns=columns, held_by="a")[1]
     assert found["aligned"] > 0.95
     assert found["misaligned"] < 0.7
 

@@ -120,7 +120,7 @@ class Client:
         defended = activations is not None or outputs is not None
         self._holding = Holding(parts, train, test, settings, site=site, defended=defended)
         self._defences = Defences(activations, outputs, metrics_noise_multiplier, settings, covers=covers, site=site)
-        self._defences.check(self._holding.bottom.module, train, self._holding.rows(EVALUATE).units)
+        self._defences.check(self._holding, train.features.shape[1:])
         self._order = _digest_of(ids) + _digest_of(test_ids)
         self._key = key
         self._roster = roster

@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from reticent.data import Examples
 from reticent.dp import Event, Gaussian, Grant, Release
 from reticent.errors import PolicyRefused
 from reticent.split.boundary_port import Boundary, Crossing
+from reticent.split.holding import Holding
 from reticent.split.labels import Counted
 from reticent.split.settings import SplitTraining
 from reticent.split.sides import Side
@@ -91,11 +91,13 @@ class Defences:
                 "set metrics_noise_multiplier, or evaluations = ()",
             )
 
-    def check(self, bottom: nn.Module, rows: Examples, test_units: NDArray[np.int64]) -> None:
-        """Refuse a bottom that a boundary cannot defend, and be ready for passes over the test rows."""
+    def check(self, holding: Holding, shape: tuple[int, ...]) -> None:
+        """Refuse a bottom or a loss that a boundary cannot defend, and be ready for passes over the test rows."""
         if self._activations is not None:
-            self._activations.check_bottom(bottom, rows.features.shape[1:])
-            self._for_tests = self._activations.for_tests(test_units)
+            self._activations.check_bottom(holding.bottom.module, shape)
+            self._for_tests = self._activations.for_tests(holding.rows(EVALUATE).units)
+        if self._outputs is not None and holding.labels is not None:
+            self._outputs.check_loss(holding.labels.loss, self._classes)
 
     @property
     def trains(self) -> bool:

@@ -54,11 +54,14 @@ class LabelSide:
     Args:
       side: Head or top.
       settings: Loss and classes.
+
+    Attributes:
+      loss: A mean over the rows of a batch, of (outputs, labels).
     """
 
     def __init__(self, side: Side, settings: SplitTraining) -> None:
         self.side = side
-        self._loss = loss_by_name(settings.loss) if isinstance(settings.loss, str) else settings.loss
+        self.loss = loss_by_name(settings.loss) if isinstance(settings.loss, str) else settings.loss
         self._classes = settings.classes
         self.counted = Counted(self._classes)
 
@@ -72,7 +75,7 @@ class LabelSide:
         """
         outputs = self.side.forward(values)
         inner = outputs.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(self._loss(inner, labels), inner)
+        (gradient,) = torch.autograd.grad(self.loss(inner, labels), inner)
         if protect is not None:
             gradient = protect(gradient * len(labels)) / len(labels)
         below = self.side.backward(gradient)
@@ -83,7 +86,7 @@ class LabelSide:
         """Add the rows of one batch to the evaluation."""
         outputs = self.side.infer(values)
         counted = self.counted
-        counted.loss_sum += float(self._loss(outputs, labels)) * len(labels)
+        counted.loss_sum += float(self.loss(outputs, labels)) * len(labels)
         counted.rows += len(labels)
         if self._classes:
             counted.truth.append(labels.cpu().numpy().astype(np.int64))
