@@ -68,7 +68,7 @@ def measure(
     Raises:
       EnvironmentFault: If no data are given and scikit-learn is not installed.
     """
-    start = time.perf_counter()
+    start, machine = time.perf_counter(), _machine()
     trial = example_trial() if trial is None else trial
     chosen = [run for run in runs() if run.model in models and (only is None or run.techniques in {(T.plain,), *only})]
     known: dict[tuple[str, str], Baseline] = {}
@@ -81,7 +81,7 @@ def measure(
             except EnvironmentFault as error:
                 missing.append(Missing(run.name, f"{error.message}; {error.hint}"))
     data = f"{trial.name}: {len(trial.train)} rows to train on, {len(trial.test)} to judge by, {trial.width} columns"
-    return Measurements(data, _machine(), tuple(figures), tuple(missing), time.perf_counter() - start)
+    return Measurements(data, machine, tuple(figures), tuple(missing), time.perf_counter() - start)
 
 
 @contextmanager
@@ -134,7 +134,8 @@ def _runs() -> Iterator[Run]:
         yield Run((T.federated, T.privacy, T.masks), "train", model, federation(private=True, masked=True))
         if model != "logistic":  # a single layer has no place to cut
             yield Run((T.cut,), "train", model, u_shape)
-        yield Run((T.vertical,), "train", model, vertical)
+        yield Run((T.vertical,), "train", model, vertical(private=False))
+        yield Run((T.vertical, T.privacy), "train", model, vertical(private=True))
         if model == "logistic":
             yield Run((T.sharing,), "train", model, train_shared)
         yield Run((T.plain,), "predict", model, _plain_prediction)
@@ -151,7 +152,8 @@ def _plain_prediction(_trial: Trial, plain: Baseline) -> Outcome:
 
 
 def _machine() -> str:
-    """Say what the machine is, without its name."""
+    """Say what the machine is, without its name, and how busy it was."""
     versions = ", ".join(f"{name} {version(name)}" for name in ("reticent", "torch", "numpy"))
     python = f"Python {platform.python_version()}"
-    return f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}, {python}, {versions}"
+    load = f"load average {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "load unknown"
+    return f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}, {python}, {versions}, {load}"

@@ -184,7 +184,9 @@ def _network(offer: Offer, needs: Needs) -> Iterator[Mark]:
 
 def _noise(offer: Offer, needs: Needs) -> Iterator[Mark]:
     if {T.cut, T.vertical} & set(offer.techniques):
-        yield Mark(2.0, "the noise is in every single activation, not in a sum of many: expect to lose much accuracy")
+        yield Mark(
+            2.0, "the noise is in every single activation, not in a sum of many: with few rows nothing is learnt"
+        )
         return
     alone = T.plain in offer.techniques
     rows = None if needs.rows is None else needs.rows / (1 if alone else needs.parties)

@@ -1,15 +1,20 @@
-"""Split learning between one party and a server, and between two parties with different columns: nothing is noised."""
+"""Split learning between one party and a server, and between two parties with different columns."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Literal
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from reticent import split
 from reticent.advise.driving import drive
 from reticent.advise.figures import Outcome
-from reticent.advise.run_plain import BATCH, EPOCHS, HIDDEN, RATE, Baseline, make_model
+from reticent.advise.run_federated import DELTA, EPSILON
+from reticent.advise.run_plain import BATCH, EPOCHS, HIDDEN, RATE, Baseline, accuracy_of, make_model
 from reticent.advise.trial import Trial
 from reticent.data import Examples
 
@@ -44,26 +49,83 @@ def _deeper(model: nn.Sequential) -> nn.Module:
     return named
 
 
-def vertical(trial: Trial, plain: Baseline) -> Outcome:
-    """Train with half of the columns at each of two parties; one of them holds the labels, and they stay there."""
-    left, right = trial.columns()
-    settings = _settings("vertical", ("left", "right"), labels="right", middle=plain.kind != "logistic")
+def vertical(*, private: bool) -> Callable[[Trial, Baseline], Outcome]:
+    """Return what trains with half of the columns at each of two parties; one of them holds the labels, which stay."""
+
+    def run(trial: Trial, plain: Baseline) -> Outcome:
+        return _vertical(trial, plain.kind, private=private)
+
+    return run
+
+
+def _vertical(trial: Trial, kind: str, *, private: bool) -> Outcome:
+    settings = _settings("vertical", ("left", "right"), labels="right", middle=kind != "logistic", private=private)
     ids = [f"row-{number}" for number in range(len(trial.train))]
     test_ids = [f"test-{number}" for number in range(len(trial.test))]
+    bottoms = {}
     clients = {}
-    for site, part in (("left", left), ("right", right)):
-        bottom = _bottom(plain.kind, part.stop - part.start)
+    for site, part in zip(("left", "right"), trial.columns(), strict=True):
+        bottoms[site] = _bottom(kind, part.stop - part.start)
+        defences = _defences(site, len(trial.train)) if private else {}
         clients[site] = split.Client(
-            (bottom, nn.Identity()) if site == "right" else bottom,
+            (bottoms[site], nn.Identity()) if site == "right" else bottoms[site],
             _only(trial.train, part),
             settings,
             site=site,
             test=_only(trial.test, part),
             ids=ids,
             test_ids=test_ids,
+            activations=defences.get("activations"),
+            outputs=defences.get("outputs"),
         )
-    top: nn.Module = _Sum() if plain.kind == "logistic" else nn.Linear(HIDDEN, 2)
-    return _outcome(split.Server(top, settings), clients, trial)
+    top: nn.Module = _Sum() if kind == "logistic" else nn.Linear(HIDDEN, 2)
+    server = split.Server(top, settings)
+    if not private:
+        return _outcome(server, clients, trial)
+    traffic = drive(server, clients)
+    with torch.no_grad():  # nothing was evaluated across the cut: that would be paid for, too
+        parts = [
+            bottoms[site].eval()(torch.from_numpy(trial.test.features[:, part].copy()))
+            for site, part in zip(("left", "right"), trial.columns(), strict=True)
+        ]
+        scores = top.eval()(torch.cat(parts, dim=1)).numpy()
+    note = f"epsilon {EPSILON:g} at delta {DELTA:g} for what a record says; accuracy of all parts put together"
+    return Outcome(
+        traffic.seconds, traffic.bytes, traffic.rounds, accuracy_of(scores, trial), len(trial.train), 3, note
+    )
+
+
+def _defences(site: str, rows: int) -> dict[str, split.Boundary]:
+    """Return the boundaries of a site: its features, and the labels where they are; together they keep the target."""
+    units = np.arange(rows)
+    features = split.boundary_noise_multiplier(
+        epsilon=EPSILON if site == "left" else EPSILON / 2,
+        delta=DELTA if site == "left" else DELTA / 2,
+        passes=EPOCHS,
+        trains=True,
+    )
+    found: dict[str, split.Boundary] = {"activations": _boundary("activations", features, site, units)}
+    if site == "right":
+        labels = split.boundary_noise_multiplier(epsilon=EPSILON / 2, delta=DELTA / 2, passes=EPOCHS, trains=False)
+        found["outputs"] = _boundary("outputs", labels, site, units)
+    return found
+
+
+def _boundary(
+    kind: Literal["activations", "outputs"], noise: split.BoundaryNoise, site: str, units: NDArray[np.int64]
+) -> split.Boundary:
+    privacy = split.BoundaryPrivacy(
+        kind=kind,
+        passes=EPOCHS,
+        noise=noise,
+        max_norm=1.0,
+        max_update_norm=1.0 if noise.updates is not None else None,
+        unit="record",
+        relation="replace_one",
+        population=site,
+        dataset="trial",
+    )
+    return split.GaussianBoundary(privacy, units=units)
 
 
 def _bottom(kind: str, width: int) -> nn.Module:
@@ -75,7 +137,7 @@ def _only(examples: Examples, columns: slice) -> Examples:
 
 
 def _settings(
-    shape: str, sites: tuple[str, ...], *, labels: str | None = None, middle: bool = True
+    shape: str, sites: tuple[str, ...], *, labels: str | None = None, middle: bool = True, private: bool = False
 ) -> split.SplitTraining:
     optimizer = split.Optimizer(name="sgd", learning_rate=RATE)
     return split.SplitTraining(
@@ -89,7 +151,7 @@ def _settings(
         server_optimizer=optimizer if middle else None,
         head_optimizer=optimizer if labels is None else None,
         labels=labels,
-        evaluations=(EPOCHS,),
+        evaluations=() if private else (EPOCHS,),
     )
 
 

@@ -205,7 +205,9 @@ def _times(value: float) -> str:
 
 
 def _span(values: Sequence[str]) -> str:
-    return values[0] if values[0] == values[-1] else f"{values[0]} to {values[-1]}"
+    if values[0] == values[-1]:
+        return values[0]
+    return f"{values[0].removesuffix(' times')} to {values[-1]}"
 
 
 def markdown(rows: list[list[str]]) -> str:
