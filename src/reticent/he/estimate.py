@@ -2,7 +2,8 @@
 
 Both follow from declared bounds and from what the evaluator adds itself, never from the data, so anybody may see them.
 Ranges are interval arithmetic. Errors are standard deviations in three parts. `gaussian` and `spread` are independent
-from slot to slot: a sum over n slots collects sqrt(n) of them; `common` may be shared, and a sum collects n of it. New noise is independent of all that came before and is added in quadrature; the errors of two operands may be the same and
+from slot to slot: a sum over n slots collects sqrt(n) of them; `common` may be shared, and a sum collects n of it. New
+noise is independent of all that came before and is added in quadrature; the errors of two operands may be the same and
 are added.
 
 The announced error takes `GAUSSIAN_TAIL` deviations of the noise of encryption and `TAIL` of the rest, because that is not
