@@ -178,7 +178,7 @@ def test_rows_that_are_not_aligned_are_refused(world: Any) -> None:
     for changes in ({"ids": swapped}, {"ids": [f"x{each}" for each in range(40)]}, {"rows": 39}, {"ids": None}):
         with pytest.raises(DataError) as caught:
             split.simulate(*small(world, **changes))
-        assert caught.value.code == "rows-not-aligned"
+        assert caught.value.code == "split-rows-not-aligned"
         assert "x3" not in str(caught.value)
 
 

@@ -22,7 +22,7 @@ from reticent.identity import Roster, SigningKey
 from reticent.messages import decode, encode, record
 from reticent.randomness import derive
 
-__all__ = ["Courier", "box_overhead", "place_of"]
+__all__ = ["Courier", "box_overhead", "labelled", "place_of"]
 
 _BOX_LIMIT = 1 << 32
 _NONCE = bytes(12)  # each key seals one message
@@ -66,7 +66,7 @@ class Courier:
     @property
     def signature(self) -> bytes:
         """The identity's signature on `public`."""
-        return self._key.sign(_labelled("key", self._place, self._site, self.public))
+        return self._key.sign(labelled("key", self._place, self._site, self.public))
 
     def seal(self, parts: bytes, recipient: str, public: bytes, signature: bytes) -> bytes:
         """Return `parts` in a box for `recipient`.
@@ -74,9 +74,9 @@ class Courier:
         Raises:
           IdentityError: If the key is not that site's for this epoch: the coordinator may have put in its own.
         """
-        self._roster.verify(recipient, _labelled("key", self._place, recipient, public), signature)
+        self._roster.verify(recipient, labelled("key", self._place, recipient, public), signature)
         own = X25519PrivateKey.generate()
-        text = _labelled("box", self._place, self._site, recipient, own.public_key().public_bytes_raw(), public)
+        text = labelled("box", self._place, self._site, recipient, own.public_key().public_bytes_raw(), public)
         try:
             shared = own.exchange(X25519PublicKey.from_public_bytes(public))
         except ValueError:
@@ -91,7 +91,7 @@ class Courier:
           IdentityError: If it is anything else.
         """
         known = decode(box, _Box, limit=_BOX_LIMIT)
-        text = _labelled("box", self._place, sender, self._site, known.public, self.public)
+        text = labelled("box", self._place, sender, self._site, known.public, self.public)
         self._roster.verify(sender, text + known.sealed, known.signature)
         try:
             shared = self._secret.exchange(X25519PublicKey.from_public_bytes(known.public))
@@ -110,10 +110,10 @@ def _refused(site: str) -> IdentityError:
 
 def place_of(run: str, epoch: int, attempt: int) -> bytes:
     """Return what binds keys and boxes to one epoch of one attempt."""
-    return _labelled("place", b"", run, epoch.to_bytes(8, "little"), attempt.to_bytes(8, "little"))
+    return labelled("place", b"", run, epoch.to_bytes(8, "little"), attempt.to_bytes(8, "little"))
 
 
-def _labelled(purpose: str, *parts: bytes | str) -> bytes:
+def labelled(purpose: str, *parts: bytes | str) -> bytes:
     """Join parts so that no other parts give the same bytes, under a text that names the protocol."""
     out = [f"reticent split {purpose} 1\0".encode()]
     for part in parts:

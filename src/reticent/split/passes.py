@@ -228,13 +228,13 @@ def _wrong_activations(why: str) -> IdentityError:
 def _require_aligned(rows: Mapping[str, int], order: Mapping[str, bytes]) -> None:
     if len(set(rows.values())) > 1:
         raise DataError(
-            "rows-not-aligned",
+            "split-rows-not-aligned",
             f"the parties hold {', '.join(f'{count} ({site})' for site, count in rows.items())} rows",
             hint="keep the rows that all parties have, and sort them by the common id",
         )
     if len(set(order.values())) > 1:
         raise DataError(
-            "rows-not-aligned",
+            "split-rows-not-aligned",
             f"{', '.join(order)} hold other ids, or the same in another order",
             hint="keep the rows that all parties have, sort them by the common id, and give every party its ids",
         )
