@@ -79,7 +79,7 @@ def test_numbers_that_make_no_scheme_are_refused(change: dict[str, object]) -> N
     assert caught.value.code == "invalid-parameters"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     depth=st.integers(0, 8),
     bound=st.floats(0.1, 1000.0),
@@ -90,8 +90,8 @@ def test_derived_parameters_keep_what_was_asked(depth: int, bound: float, digits
     try:
         parameters = derive(depth=depth, bound=bound, precision=precision)
     except UsageError as error:
-        assert error.code == "no-parameters"
-        assert bound ** (depth + 1) / precision > 2**40
+        if error.code != "no-parameters" or bound ** (depth + 1) / precision < 2**40:
+            raise
         return
     assert parameters.total_bits <= SECURITY_BITS[parameters.degree]
     assert parameters.depth == depth

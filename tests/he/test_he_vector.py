@@ -45,7 +45,7 @@ def fresh(side: he.Context, length: int, rng: np.random.Generator) -> Pair:
     return Pair(side.encrypt(values), values)
 
 
-def step(kind: str, state: Pair, rng: np.random.Generator) -> Pair:
+def step(kind: str, state: Pair, rng: np.random.Generator) -> Pair:  # noqa: PLR0911
     """Apply one operation to both."""
     v, x = state.vector, state.exact
     length = len(x)
@@ -107,7 +107,8 @@ def walk(side: he.Context, length: int, kinds: list[str], seed: int) -> Iterator
         try:
             state = step(kind, state, rng)
         except UsageError as error:
-            assert error.code in REFUSED
+            if error.code not in REFUSED:
+                raise
             continue
         yield state
 
@@ -153,7 +154,7 @@ def test_the_announced_error_is_at_most_100_times_the_measured_median() -> None:
         if state.vector.error <= PRECISION / 2:
             measured = float(np.median(np.abs(state.vector.decrypt() - state.exact)))
             assert np.abs(state.vector.decrypt() - state.exact).max() <= PRECISION
-            assert PRECISION <= 100 * measured or not state.exact.any()
+            assert measured >= PRECISION / 100 or not state.exact.any()
         ratios.append(state.vector.error / float(np.median(np.abs(side.raw(state.vector) - state.exact))))
     assert np.median(ratios) <= 100
 
@@ -235,8 +236,7 @@ def test_broken_layouts_are_caught(defect: str, monkeypatch: pytest.MonkeyPatch)
 
         monkeypatch.setattr(Layout, "place", once)
     with pytest.raises(AssertionError):
-        for name, length, kinds in SUSPECTS:
-            check(context(name), length, kinds, 7)
+        test_the_suspects_pass_on_the_real_layout()
 
 
 def test_the_suspects_pass_on_the_real_layout() -> None:
@@ -249,8 +249,7 @@ def test_an_error_estimate_that_forgets_rescaling_is_caught(monkeypatch: pytest.
 
     monkeypatch.setattr(Estimator, "rescaled", lambda self, product, level: product)
     with pytest.raises(AssertionError):
-        for seed in range(5):
-            check(context("simulator"), 64, ["times number"], seed)
+        check(context("simulator"), 512, ["times number"] * 3, 1)
 
 
 # refusals --------------------------------------------------------------------------------------------------------------
