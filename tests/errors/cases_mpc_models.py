@@ -58,6 +58,9 @@ CASES: dict[str, Callable[[pathlib.Path], object]] = {
     "network-example": lambda _: _compiled(nn.Linear(3, 1)),
     "network-input-shape": _wrong_shape,
     "network-owner": lambda _: _compiled(nn.Linear(3, 1), torch.zeros(1, 3), owner=3),
+    "network-range": lambda _: mpc.fixed_point_bound(
+        lowering.lower(nn.Linear(1, 1), torch.zeros(1, 1)), np.full((1, 1), 1e6), fraction_bits=24
+    ),
     "network-without-weights": lambda _: _compiled(lowering.lower(nn.Linear(3, 1), torch.zeros(1, 3)).architecture()),
     "regression-batches": lambda _: cyclic_batches(3, 4, 1),
     "regression-layout": lambda _: _fitted(rows="split"),

@@ -128,6 +128,24 @@ def test_learned_and_written_coefficients_are_told_apart() -> None:
     assert op.public
 
 
+def test_equal_weights_do_not_change_the_architecture() -> None:
+    """Two learned factors of one value stay two operations where they happen to be equal, or 0, or 1."""
+
+    class Two(nn.Module):
+        def __init__(self, a: float, b: float) -> None:
+            super().__init__()
+            self.a, self.b = nn.Parameter(torch.tensor(a)), nn.Parameter(torch.tensor(b))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.relu(self.a * x) * torch.sigmoid(self.b * x)
+
+    prints = {
+        lowering.lower(Two(a, b), torch.zeros(1, 3)).fingerprint()
+        for a, b in ((0.3, 0.4), (0.3, 0.3), (1.0, 0.0), (0.0, 0.0), (1.0, 1.0))
+    }
+    assert len(prints) == 1
+
+
 def test_only_lower_loads_torch() -> None:
     code = "import sys, reticent.lowering; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

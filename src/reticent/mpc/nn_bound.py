@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from reticent.errors import UsageError
 from reticent.lowering import INPUT, Program, evaluate, ops
 
 __all__ = ["fixed_point_bound"]
@@ -32,7 +33,8 @@ def fixed_point_bound(program: Program, x: ArrayLike, *, fraction_bits: int = 16
       fraction_bits: Of the session.
 
     Raises:
-      UsageError: As `Program.run`.
+      UsageError: As `Program.run`; or with code `network-range` if a value leaves the range in which fixed point is
+        right, 2^(62 - 2 fraction_bits): beyond it results would be wrong without a sign of it.
     """
     program.run(x)  # refuses wrong shapes and architectures
     unit = 2.0**-fraction_bits
@@ -43,7 +45,18 @@ def fixed_point_bound(program: Program, x: ArrayLike, *, fraction_bits: int = 16
         rule = _RULES[type(op)]
         errors[op.name] = np.asarray(rule(op, unit, *inputs, *(errors[name] for name in op.inputs)))
         values[op.name] = evaluate(op, *inputs)
+        _require_range(op, float(np.max(np.abs(values[op.name]) + errors[op.name], initial=0.0)), fraction_bits)
     return errors[program.output]
+
+
+def _require_range(op: ops.Op, largest: float, fraction_bits: int) -> None:
+    limit = 2.0 ** (62 - 2 * fraction_bits)
+    if not largest < limit:
+        raise UsageError(
+            "network-range",
+            f"{op.kind} at {op.place or op.name} may exceed {limit:g}, the largest number at {fraction_bits} fraction bits",
+            hint="scale inputs or weights down, or run the session with fewer fraction_bits",
+        )
 
 
 def _weighted(op: ops.Linear | ops.Conv2d, unit: float, x: Array, e: Array) -> Array:

@@ -28,6 +28,11 @@ EXPLANATIONS: dict[str, str] = {
         "The owner of a model's weights must be one of the computing parties, since the weights enter as its secret "
         "input. Name its number, counted from 0."
     ),
+    "network-range": (
+        "Under sharing a product must stay below 2^(62 - 2 fraction_bits), or it wraps around in the ring and the result "
+        "is wrong without a sign of it. On the inputs given, a layer may exceed that. Scale the inputs or weights "
+        "down, or use fewer fraction bits, and ask for the bound again."
+    ),
     "network-without-weights": (
         "The party that owns the weights passed an architecture, which holds shapes and no numbers. Pass the trained "
         "module or the lowered program there; architectures are for the other parties."
