@@ -17,15 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reticent.he.diagonals import Diagonals
+from reticent.he.estimate import TAIL
 from reticent.he.noise import Noise
 from reticent.he.parameters import Parameters
 from reticent.he.stages import Map, Power, Stage, Stages
 
-__all__ = ["DEVIATIONS", "Range", "error_deviation", "ranges"]
+__all__ = ["Range", "largest_error", "ranges"]
 
 Array = NDArray[np.float64]
 DEVIATIONS = 6.0
-"""The error bound in standard deviations: passed once in 5e8 numbers."""
+"""Of errors that a map sums up from many slots, which makes them Gaussian: passed once in 5e8 numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,39 +77,38 @@ def _power(stage: Power, before: Range) -> Range:
     return Range(stage.name, values.min(axis=0), values.max(axis=0), max(peak, largest))
 
 
-def error_deviation(
-    stages: Stages, found: list[Range], plans: dict[int, Diagonals], parameters: Parameters
+def largest_error(
+    stages: Stages, found: list[Range], plans: dict[int, Diagonals], parameters: Parameters, copies: int
 ) -> tuple[float, float]:
-    """Return standard deviations of the worst result: an upper bound, and with all errors taken as independent.
+    """Return the largest error of a result to reckon with, errors of different slots independent, and if all align.
 
     Args:
       stages: The model.
       found: Its ranges; values are taken at their largest.
       plans: The diagonals of each map, by number of the stage.
       parameters: The ring.
+      copies: Copies of each result in the slots, of which the client takes the mean.
     """
     noise, level = Noise(parameters), parameters.depth
     own = np.full(len(found[0].low), noise.fresh / parameters.scale(level))
-    common = np.zeros_like(own)
-    alone = own
+    inherited, common = np.zeros_like(own), np.zeros_like(own)
     for number, stage in enumerate(stages.stages):
         before = found[number].largest
         if isinstance(stage, Map):
             plan = plans[number]
             turn = noise.key_switching(level) / parameters.scale(level) if plan.babies else 0.0
+            squares = stage.matrix**2
+            common = np.abs(stage.matrix) @ common + np.sqrt(squares @ (own**2 + turn**2))
+            inherited = np.sqrt(squares @ (inherited**2 + own**2 + turn**2))
             fresh = _map_error(plan, float(before.max()), noise, level, parameters)
-            spread = stage.matrix**2
-            root = np.sqrt(spread @ (own**2 + turn**2))
-            common = np.abs(stage.matrix) @ common + root
-            alone = np.sqrt(spread @ (alone**2 + turn**2) + fresh**2)
         else:
             slope = _slope(stage, before)
+            common, inherited = slope * (common + own), slope * np.hypot(inherited, own)
             fresh = _power_error(stage, float(before.max()), noise, level, parameters)
-            common = slope * (common + own)
-            alone = np.hypot(slope * alone, fresh)
         own = np.full_like(common, fresh)
         level -= stage.levels
-    return float((own + common).max()), float(alone.max())
+    last = TAIL * float(own.max()) / math.sqrt(copies)
+    return DEVIATIONS * float(inherited.max()) + last, TAIL * float(common.max()) + last
 
 
 def _map_error(plan: Diagonals, largest: float, noise: Noise, level: int, parameters: Parameters) -> float:

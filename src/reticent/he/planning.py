@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reticent.errors import UsageError
-from reticent.he.bounds import DEVIATIONS, Range, error_deviation, ranges
+from reticent.he.bounds import Range, largest_error, ranges
 from reticent.he.diagonals import Diagonals, best_packing, diagonals
 from reticent.he.packing import Packing, next_power
 from reticent.he.parameters import SECURITY_BITS, Parameters
@@ -36,8 +36,8 @@ class Plan:
       before: Packing of the input.
       after: Packing of the result.
       maps: Diagonals of each map, by number of the stage.
-      error: Error of a result before rounding that is passed once in 5e8 numbers, with every value at the end of its
-        range, if the errors of different slots are independent; at most half the precision.
+      error: Largest error of a result before rounding to reckon with, every value at the end of its range and the errors
+        of different slots independent; at most half the precision.
       worst: The same if all errors align.
     """
 
@@ -80,12 +80,12 @@ def plan(stages: Stages, low: Array, high: Array, *, precision: float, rows: int
             continue
         before, after, maps = _pack(stages, degree // 2, rows or fitting)
         for bases in (1, 2):
-            best = _best(degree, bases, stages, found, maps=maps, precision=precision)
-            if best is not None and DEVIATIONS * best[1] <= precision / 2:
-                worst, typical, parameters = best
-                return Plan(stages, found, parameters, before, after, maps, DEVIATIONS * typical, DEVIATIONS * worst)
+            best = _best(degree, bases, stages, found, maps=maps, after=after, precision=precision)
+            if best is not None and best[0] <= precision / 2:
+                error, worst, parameters = best
+                return Plan(stages, found, parameters, before, after, maps, error, worst)
             if best is not None:
-                refusal = _too_fine(precision, 2 * DEVIATIONS * best[1])
+                refusal = _too_fine(precision, 2 * best[0])
     raise refusal
 
 
@@ -133,15 +133,23 @@ def _base_bits(stages: Stages, found: list[Range], scale: int) -> int:
 
 
 def _best(
-    degree: int, bases: int, stages: Stages, found: list[Range], *, maps: dict[int, Diagonals], precision: float
+    degree: int,
+    bases: int,
+    stages: Stages,
+    found: list[Range],
+    *,
+    maps: dict[int, Diagonals],
+    after: Packing,
+    precision: float,
 ) -> tuple[float, float, Parameters] | None:
-    """Return worst and typical deviation and parameters of the best scale: larger ones starve the special prime."""
+    """Return error, worst error and parameters of the best scale: larger ones starve the special prime."""
+    copies = after.slots // (after.rows * after.period)
     best: tuple[float, float, Parameters] | None = None
     for parameters in _candidates(degree, stages, found, precision, (bases,)):
-        worst, typical = error_deviation(stages, found, maps, parameters)
-        if best is not None and typical > best[1]:
+        error, worst = largest_error(stages, found, maps, parameters, copies)
+        if best is not None and error > best[0]:
             break
-        best = (worst, typical, parameters)
+        best = (error, worst, parameters)
     return best
 
 
