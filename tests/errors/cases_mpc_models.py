@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from reticent import lowering, mpc
-from reticent.mpc import nn as mpc_nn
 from reticent.mpc import regression
 from reticent.mpc.regression_plain import cyclic_batches
 
