@@ -1,5 +1,7 @@
 """One party of CrypTen 0.4.1 over gloo (plain TCP) on the loopback; or its trusted third party."""
 
+# ruff: noqa: E402, I001
+
 from __future__ import annotations
 
 import os
@@ -13,7 +15,7 @@ import warnings
 warnings.filterwarnings("ignore")
 logging.disable(logging.WARNING)
 
-import crypten_shim  # noqa: F401, I001  before crypten
+import crypten_shim  # noqa: F401  before crypten
 import crypten
 import crypten.communicator as comm
 import torch

@@ -83,6 +83,23 @@ def test_what_was_sent_may_be_changed_at_once(meet: Meet) -> None:
     np.testing.assert_array_equal(got.reshape(1000, 500), expected)
 
 
+@pytest.mark.parametrize(
+    "sizes",
+    [(), (0,), (3, 0, 5), (5, 70_000, 3), (40_000, 40_000), (16_375, 300_000, 1, 32_768, 32_769), (9,) * 9_000],
+    ids=lambda sizes: f"{len(sizes)}-{sum(sizes)}",
+)
+def test_parts_are_one_message(meet: Meet, sizes: tuple[int, ...]) -> None:
+    here, there = meet("here", "there")
+    parts = [np.random.default_rng(at).bytes(size) for at, size in enumerate(sizes)]
+    here.send(1, [memoryview(part) if at % 2 else part for at, part in enumerate(parts)])
+    here.send(1, b"next")
+    assert bytes(there.receive(0)) == b"".join(parts)
+    assert bytes(there.receive(0)) == b"next"
+    assert here.bytes_sent == sum(sizes) + 4
+    assert here.messages_sent == 2
+    together([here.close, there.close])
+
+
 def test_send_does_not_wait_for_a_party_that_does_not_receive(meet: Meet) -> None:
     """More than any kernel buffer, before the other side reads a byte; closing hands everything over."""
     here, there = meet("here", "there")

@@ -9,15 +9,17 @@ from __future__ import annotations
 import ssl
 import time
 from collections import deque
+from collections.abc import Iterator
 
-from reticent.channels.frames import HEADER_BYTES, RECORD_BYTES, Frame, FrameReader, Kind, header
+from reticent.channels.frames import RECORD_BYTES, Frame, FrameReader, Kind, header
+from reticent.channels.port import Data
 
 __all__ = ["Link"]
 
 _PIECE = 1 << 17
 """Bytes handed to TLS at once: what did not fit into the kernel's buffer is copied, so not too much."""
 
-Data = bytes | bytearray | memoryview
+_SMALL = 1 << 15
 
 
 class Link:
@@ -52,27 +54,21 @@ class Link:
         """Whether something is still to be handed to the kernel."""
         return bool(self._unsent)
 
-    def put(self, kind: Kind, body: Data) -> None:
-        """Send a frame, or keep what the kernel does not take now; never waits."""
-        view = memoryview(body)
-        view = view.cast("B") if view.nbytes else memoryview(b"")
-        first = RECORD_BYTES - HEADER_BYTES
+    def put(self, kind: Kind, *parts: Data) -> int:
+        """Send a frame, or keep what the kernel does not take now; never waits. Return the bytes of its body."""
+        views = [memoryview(part).cast("B") for part in parts if memoryview(part).nbytes]
+        size = sum(view.nbytes for view in views)
         queued = len(self._unsent)
-        # Header and body in one record: one packet for a small message instead of two.
-        self._unsent.append(memoryview(header(kind, view.nbytes) + bytes(view[:first])))
-        for start in range(first, view.nbytes, _PIECE):
-            self._unsent.append(view[start : start + _PIECE])
+        self._unsent.extend(_pieces([memoryview(header(kind, size)), *views]))
         if kind == Kind.DATA:
             self.sent += 1
         if not queued:
             self.write()
-        # As far as it was not taken.
-        if self._unsent and not isinstance(body, bytes):
+        if self._unsent:
             # The caller may write to its memory again. TLS accepts a moved buffer if the bytes are the same.
-            kept = [memoryview(bytes(piece)) for piece in list(self._unsent)[queued:]]
-            for _ in kept:
-                self._unsent.pop()
-            self._unsent.extend(kept)
+            kept = [memoryview(bytes(self._unsent.pop())) for _ in range(len(self._unsent) - queued)]
+            self._unsent.extend(reversed(kept))
+        return size
 
     def write(self) -> None:
         """Hand over what is pending as far as the kernel takes it.
@@ -122,3 +118,24 @@ class Link:
             else:
                 self.control.append(frame)
         return True
+
+
+def _pieces(views: list[memoryview]) -> Iterator[memoryview]:
+    """Cut into what is handed to TLS at once; small views are joined, so that they share a record and a packet."""
+    small, size = list[memoryview](), 0
+    for view in views:
+        if view.nbytes > _SMALL:
+            start = -size % RECORD_BYTES if small else 0
+            if small:
+                yield memoryview(b"".join([*small, view[:start]]))
+            small, size = [], 0
+            for at in range(start, view.nbytes, _PIECE):
+                yield view[at : at + _PIECE]
+        else:
+            small.append(view)
+            size += view.nbytes
+            if size > _SMALL:
+                yield memoryview(b"".join(small))
+                small, size = [], 0
+    if small:
+        yield memoryview(b"".join(small))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from reticent.channels.port import Channel, Failure, other_party, refuse_diverged
+from reticent.channels.port import Channel, Data, Failure, other_party, parts_of, refuse_diverged
 from reticent.errors import UsageError
 
 __all__ = ["threads"]
@@ -56,12 +56,12 @@ class _ThreadChannel:
     def parties(self) -> int:
         return len(self.names)
 
-    def send(self, to: int, data: bytes | bytearray | memoryview) -> None:
+    def send(self, to: int, data: Data | Sequence[Data]) -> None:
         other_party(to, own=self.party, parties=self.parties)
         if self._failure:
             raise self._failure.error(self.names)
         # Bytes cannot change, so they pass uncopied; anything else the caller may write to again.
-        message = memoryview(data if isinstance(data, bytes) else bytes(data))
+        message = memoryview(data if isinstance(data, bytes) else b"".join(parts_of(data)))
         self._meeting.queues[self.party, to].put(message)
         self.bytes_sent += message.nbytes
         self.messages_sent += 1

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import NoReturn, Protocol, Self
 
 from reticent.errors import QuorumLost, UsageError
 
-__all__ = ["Channel", "Failure"]
+__all__ = ["Channel", "Data", "Failure", "parts_of"]
+
+Data = bytes | bytearray | memoryview
 
 
 class Channel(Protocol):
@@ -34,10 +37,10 @@ class Channel(Protocol):
         """Number of parties, oneself and any dealer included."""
         ...
 
-    def send(self, to: int, data: bytes | bytearray | memoryview) -> None:
+    def send(self, to: int, data: Data | Sequence[Data]) -> None:
         """Send one message; never waits for the recipient, so all parties may send first and receive then.
 
-        The data may be changed as soon as this returns.
+        A sequence is sent as one message, its parts one after the other. All may be changed as soon as this returns.
 
         Raises:
           UsageError: If `to` is not the number of another party.
@@ -67,6 +70,11 @@ class Channel(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+def parts_of(data: Data | Sequence[Data]) -> Sequence[Data]:
+    """Return the parts of a message."""
+    return (data,) if isinstance(data, bytes | bytearray | memoryview) else data
 
 
 class Failure:

@@ -11,12 +11,13 @@ import contextlib
 import select
 import socket
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import NoReturn, Self
 
 from reticent.channels.frames import Kind, abort_body, alive_body, malformed, read_abort, read_alive
 from reticent.channels.link import Link
-from reticent.channels.port import Failure, other_party, refuse_diverged
+from reticent.channels.port import Data, Failure, other_party, parts_of, refuse_diverged
 from reticent.errors import IdentityError
 
 __all__ = ["TlsChannel"]
@@ -56,14 +57,12 @@ class TlsChannel:
         """Number of parties."""
         return len(self.names)
 
-    def send(self, to: int, data: bytes | bytearray | memoryview) -> None:
+    def send(self, to: int, data: Data | Sequence[Data]) -> None:
         """Send one message; see `Channel`."""
         if self._failure or self._over:
             self._refuse_use()
         link = self._links[other_party(to, own=self.party, parties=self.parties)]
-        size = len(data) if isinstance(data, bytes) else memoryview(data).nbytes
-        link.put(Kind.DATA, data)
-        self.bytes_sent += size
+        self.bytes_sent += link.put(Kind.DATA, *parts_of(data))
         self.messages_sent += 1
         if link.pending:
             # A party that only sends must notice, too, that nobody is left to read it.
