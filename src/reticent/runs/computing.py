@@ -8,6 +8,7 @@ that broke off is simply begun again.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +19,13 @@ from reticent.data import AlignedColumns, Prepared
 from reticent.errors import DataError
 from reticent.messages import decode, encode, record
 from reticent.runs.splitting import features_of_site
-from reticent.study import ComputationPlan, Plan
+from reticent.study import ComputationFacts, ComputationPlan, Plan, Study, columns_of
 
 if TYPE_CHECKING:
     from reticent.channels import Channel
     from reticent.mpc import Cost, Session, Tensor
 
-__all__ = ["Opened", "compute", "load_opened", "participants"]
+__all__ = ["Opened", "compute", "load_opened", "participants", "rehearse"]
 
 Array = NDArray[np.float64]
 _LIMIT = 1 << 16
@@ -76,7 +77,7 @@ def compute(plan: Plan, rows: Prepared | AlignedColumns, channel: Channel) -> tu
     shapes = _exchange(plan, part.shapes, channel)
     computation = _computation(plan)
     found, cost = mpc.run_party(
-        lambda session: _program(session, plan, shapes),
+        lambda session: _program(session, _Fit.of(plan), shapes),
         part.inputs,
         channel,
         protocol=computation.protocol,
@@ -149,51 +150,132 @@ def _exchange(plan: Plan, own: _Shapes, channel: Channel) -> tuple[_Shapes, ...]
     return shapes
 
 
-def _widths(plan: Plan) -> list[int]:
-    contract = plan.contract
-    if _computation(plan).holds == "rows":
-        return [contract.n_features] * len(plan.sites)
-    return [len(features_of_site(contract, plan.columns(site.name))) for site in plan.sites]
+@dataclass(frozen=True)
+class _Fit:
+    """What all sites must compute alike.
+
+    Attributes:
+      widths: Features of each site; where sites hold rows, the same at all.
+      label: Number of the site with the label, where sites hold columns.
+      steps: Gradient steps; None: as many as `rounds` passes over the rows take.
+    """
+
+    widths: tuple[int, ...]
+    label: int | None
+    classes: int
+    batch_size: int
+    rounds: int
+    learning_rate: float
+    l2: float
+    counts: bool
+    steps: int | None = None
+
+    @classmethod
+    def of(cls, plan: Plan) -> _Fit:
+        computation, training, contract = _computation(plan), plan.training, plan.contract
+        names = [site.name for site in plan.sites]
+        return cls(
+            widths=tuple(
+                len(features_of_site(contract, plan.columns(name))) if computation.columns else contract.n_features
+                for name in names
+            ),
+            label=None if computation.label_site is None else names.index(computation.label_site),
+            classes=len(contract.classes),
+            batch_size=training.batch_size or 1,
+            rounds=training.rounds,
+            learning_rate=training.optimizer.learning_rate,
+            l2=training.optimizer.weight_decay,
+            counts=bool(plan.metrics.evaluations),
+        )
 
 
-def _program(session: Session, plan: Plan, shapes: tuple[_Shapes, ...]) -> tuple[Array, Array]:
+def _program(session: Session, fit: _Fit, shapes: tuple[_Shapes, ...]) -> tuple[Array, Array]:
     """Return the opened coefficients, in the order of the parties, and the counts of the test rows."""
     from reticent import mpc
 
-    computation, training = _computation(plan), plan.training
-    by_rows, names = computation.holds == "rows", [site.name for site in plan.sites]
-    label = None if computation.label_site is None else names.index(computation.label_site)
-    widths = _widths(plan)
+    by_rows = fit.label is None
     rows = sum(shape.train for shape in shapes) if by_rows else shapes[0].train
-    size = min(training.batch_size or rows, rows)
-    steps = training.rounds * -(-rows // size)
-    fit = mpc.logistic_regression if plan.contract.classes else mpc.linear_regression
-    fitted = fit(
+    size = min(fit.batch_size, rows)
+    regression = mpc.logistic_regression if fit.classes else mpc.linear_regression
+    fitted = regression(
         session,
         rows="split" if by_rows else None,
         columns=None if by_rows else "split",
-        shapes=[(shape.train, width) for shape, width in zip(shapes, widths, strict=True)],
-        labels=label,
-        batches=mpc.cyclic_batches(rows, size, steps),
-        learning_rate=training.optimizer.learning_rate,
-        l2=training.optimizer.weight_decay,
+        shapes=[(shape.train, width) for shape, width in zip(shapes, fit.widths, strict=True)],
+        labels=fit.label,
+        batches=mpc.cyclic_batches(rows, size, fit.steps or fit.rounds * -(-rows // size)),
+        learning_rate=fit.learning_rate,
+        l2=fit.l2,
         names=("train x", "train y"),
     )
     assert fitted.intercept is not None  # noqa: S101 - asked for above
     opened = [mpc.concat([fitted.weights, fitted.intercept], axis=0)]
     tested = [shape.test for shape in shapes]
-    if plan.metrics.evaluations and plan.contract.classes and any(tested):
-        opened.append(_counts(session, fitted, tested, widths, label))
+    if fit.counts and fit.classes and any(tested):
+        opened.append(_counts(session, fitted, tested, fit))
     found = session.reveal_together(*opened)
     coefficients, counts = found[0], found[1] if len(found) > 1 else np.zeros((0, 0))
     assert coefficients is not None and counts is not None  # noqa: S101, PT018 - revealed to all
     return coefficients, np.rint(counts).reshape(counts.shape)
 
 
-def _counts(session: Session, fitted: Any, tested: list[int], widths: list[int], label: int | None) -> Tensor:
+def rehearse(study: Study) -> ComputationFacts:
+    """Return what the study's computation sends, from one step and two on made-up rows of the declared shapes.
+
+    What parties send depends on shapes alone, so a rehearsal knows it exactly; test rows are taken to be as many as the
+    contract's fraction says.
+    """
+    from reticent import mpc
+
+    section, names, contract = study.secure_computation, sorted(study.sites), study.data
+    assert section is not None  # noqa: S101 - asked for such studies only
+    held = columns_of(study)
+    fraction = contract.test_fraction / (1 - contract.test_fraction)
+    shapes = tuple(_Shapes(study.sites[name].rows, round(fraction * study.sites[name].rows), b"") for name in names)
+    if held:  # the same rows everywhere
+        shapes = (shapes[0],) * len(names)
+    fit = _Fit(
+        widths=tuple(len(features_of_site(contract, held[name])) if held else contract.n_features for name in names),
+        label=names.index(study.label_site or "") if held else None,
+        classes=len(contract.classes),
+        batch_size=study.learning.batch_size or 1,
+        rounds=study.learning.rounds,
+        learning_rate=study.learning.learning_rate,
+        l2=study.learning.weight_decay,
+        counts=study.release.metrics is not None,
+    )
+    inputs: list[dict[str, Array]] = []
+    for number, shape in enumerate(shapes):
+        own = {}
+        for task, rows in (("train", shape.train), ("test", shape.test)):
+            own[f"{task} x"] = np.zeros((rows, fit.widths[number]))
+            if fit.label in (None, number):
+                own[f"{task} y"] = np.zeros(rows)
+        inputs.append(own)
+    totals = []
+    for steps in (1, 2, 3):
+        part = dataclasses.replace(fit, steps=steps)
+        _, cost = mpc.run_local(
+            lambda session, part=part: _program(session, part, shapes),
+            inputs=inputs,
+            protocol=section.protocol,
+            fraction_bits=section.fraction_bits,
+        )
+        totals.append(cost.total())
+    rows = sum(shape.train for shape in shapes) if fit.label is None else shapes[0].train
+    return ComputationFacts(
+        steps=fit.rounds * -(-rows // min(fit.batch_size, rows)),
+        bytes_once=2 * totals[1].bytes_sent - totals[2].bytes_sent,
+        bytes_per_step=totals[2].bytes_sent - totals[1].bytes_sent,
+        rounds_per_step=totals[2].rounds - totals[1].rounds,
+    )
+
+
+def _counts(session: Session, fitted: Any, tested: list[int], fit: _Fit) -> Tensor:
     """Return the shared confusion counts of the test rows, (2, 2): no score and no answer is opened."""
     from reticent import mpc
 
+    label, widths = fit.label, fit.widths
     parties = range(len(tested))
     held = [party for party in parties if tested[party]]
     blocks = [session.input("test x", owner=party, shape=(tested[party], widths[party])) for party in held]

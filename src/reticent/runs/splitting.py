@@ -13,7 +13,7 @@ from reticent.data import AlignedColumns, Contract, Examples, Prepared
 from reticent.errors import EnvironmentFault, PolicyRefused
 from reticent.identity import Roster, SigningKey
 from reticent.runs.checkpoints import Checkpoints
-from reticent.study import ModelFacts, Plan, SitePlan, SplitFacts, SplitPlan, Study
+from reticent.study import ModelFacts, Plan, SitePlan, SplitFacts, SplitPlan, Study, training_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -73,7 +73,7 @@ def probe_cut(study: Study, model: nn.Module, facts: ModelFacts, *, code_hash: s
     """
     import torch
 
-    from reticent.split import cut
+    from reticent.split import cut, parts_bytes
 
     section = study.split
     assert section is not None  # noqa: S101 - asked for split studies only
@@ -81,11 +81,8 @@ def probe_cut(study: Study, model: nn.Module, facts: ModelFacts, *, code_hash: s
         bottoms: Any = model.bottoms
         for bottom in bottoms:
             _require_trained(bottom, f"model.factory = {facts.factory!r}")
-        length = sum(value.numel() for value in bottoms.state_dict().values() if value.is_floating_point())
-        width = section.width or 0
-        return facts.model_copy(
-            update={"split": SplitFacts(cut_width=width, head_width=0, site_length=length, code_hash=code_hash)}
-        )
+        found = SplitFacts(cut_width=section.width or 0, head_width=facts.outputs, parts_bytes=0, code_hash=code_hash)
+        return facts.model_copy(update={"split": found})
     at = (section.cut or "", section.head) if section.head else (section.cut or "",)
     parts = cut(model, at)
     _require_trained(parts[0], f"split.cut = {section.cut!r}")
@@ -95,13 +92,13 @@ def probe_cut(study: Study, model: nn.Module, facts: ModelFacts, *, code_hash: s
             values = part.eval()(values)
             widths.append(values[0].numel())
     model.train()
-    mine = [parts[0], *parts[2:]]
-    length = sum(value.numel() for part in mine for value in part.state_dict().values() if value.is_floating_point())
-    return facts.model_copy(
-        update={
-            "split": SplitFacts(cut_width=widths[0], head_width=widths[1] if len(widths) > 1 else 0, site_length=length)
-        }
+    handed = parts_bytes(parts[0], parts[2] if len(parts) > 2 else None, training_of(study))
+    found = SplitFacts(
+        cut_width=widths[0],
+        head_width=widths[1] if len(widths) > 1 else 0,
+        parts_bytes=handed if len(study.sites) > 1 else 0,
     )
+    return facts.model_copy(update={"split": found})
 
 
 def _require_trained(bottom: nn.Module, where: str) -> None:

@@ -14,6 +14,7 @@ from reticent.study.file import dump_study, load_study
 from reticent.study.plan import (
     AggregationPlan,
     BoundaryPlan,
+    ComputationFacts,
     ComputationPlan,
     Cost,
     MetricsPlan,
@@ -45,6 +46,7 @@ from reticent.study.sections import (
     StudySection,
     TargetSection,
 )
+from reticent.study.splitting import training_of
 from reticent.study.template import new_study
 from reticent.study.words import in_words, method_in_words, size, topics
 
@@ -52,6 +54,7 @@ __all__ = [
     "AggregationPlan",
     "AggregationSection",
     "BoundaryPlan",
+    "ComputationFacts",
     "ComputationPlan",
     "Cost",
     "DataSection",
@@ -89,5 +92,6 @@ __all__ = [
     "size",
     "study_from",
     "topics",
+    "training_of",
     "without_privacy",
 ]

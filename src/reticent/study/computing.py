@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reticent.study.plan import ComputationPlan, Visibility
+from reticent.study.plan import ComputationFacts, ComputationPlan, Cost, Visibility
 from reticent.study.sections import SecureComputationSection, Study
 
-__all__ = ["assumptions", "columns_of", "computation", "not_covered", "who_sees"]
+__all__ = ["assumptions", "columns_of", "computation", "cost", "not_covered", "who_sees"]
 
 _DEALER = "coordinator"
 
@@ -31,6 +31,13 @@ def computation(study: Study) -> ComputationPlan:
         fraction_bits=section.fraction_bits,
         dealer=_DEALER if section.protocol == "additive" else None,
     )
+
+
+def cost(study: Study, facts: ComputationFacts) -> Cost:
+    """Return the traffic of a site on average; what is received is what others send."""
+    sites, total = len(study.sites), facts.bytes_once + facts.steps * facts.bytes_per_step
+    each = facts.steps * facts.bytes_per_step // (study.learning.rounds * sites)
+    return Cost(download_per_round=each, upload_per_round=each, total_per_site=total // sites)
 
 
 def who_sees(study: Study) -> tuple[Visibility, ...]:

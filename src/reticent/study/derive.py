@@ -150,6 +150,10 @@ def _site(study: Study, name: str, calibration: Calibration | None, epsilon: flo
 
 
 def _cost(study: Study, facts: ModelFacts, aggregation: AggregationPlan) -> Cost:
+    if study.split is not None and facts.split is not None:
+        return splitting.cost(study, facts.split)
+    if facts.computation is not None:
+        return computing.cost(study, facts.computation)
     return predict(
         vector_length=facts.vector_length,
         classes=len(study.data.classes),

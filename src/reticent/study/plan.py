@@ -18,6 +18,7 @@ from reticent.dp import Composed, Event, Gaussian, Guarantee, PoissonSampled, Re
 __all__ = [
     "AggregationPlan",
     "BoundaryPlan",
+    "ComputationFacts",
     "ComputationPlan",
     "Cost",
     "MetricsPlan",
@@ -46,14 +47,29 @@ class SplitFacts(_Value):
     Attributes:
       cut_width: Values that one row becomes where the sites' part ends.
       head_width: The same where the coordinator's part ends; 0 where labels go to the coordinator.
-      site_length: Values of the part (or parts) at a site, buffers included: what is handed over between sites.
+      parts_bytes: Size of what one site hands over to the next; 0 where nothing is handed over.
       code_hash: SHA-256 of the source of the part that is not the sites', where it is named by itself.
     """
 
     cut_width: int
     head_width: int
-    site_length: int
+    parts_bytes: int
     code_hash: str = ""
+
+
+class ComputationFacts(_Value):
+    """What a rehearsal of a secure computation found: what parties send depends on shapes alone.
+
+    Attributes:
+      steps: Gradient steps of the whole computation, with rows as declared.
+      bytes_once, bytes_per_step: Of all parties, any dealer included.
+      rounds_per_step: Messages that must wait for each other.
+    """
+
+    steps: int
+    bytes_once: int
+    bytes_per_step: int
+    rounds_per_step: int
 
 
 class ModelFacts(_Value):
@@ -67,6 +83,7 @@ class ModelFacts(_Value):
       outputs: Number of values that the model returns for one example.
       mixing_layers: Names of layers that mix examples, refused wherever an epsilon is claimed.
       split: Of a model that is cut: how wide it is there.
+      computation: Of a model that is computed on shares: what a rehearsal sent.
     """
 
     factory: str
@@ -76,6 +93,7 @@ class ModelFacts(_Value):
     outputs: int
     mixing_layers: tuple[str, ...] = ()
     split: SplitFacts | None = None
+    computation: ComputationFacts | None = None
 
 
 class OptimizerPlan(_Value):

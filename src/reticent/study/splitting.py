@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from reticent import dp
 from reticent.errors import InternalError
-from reticent.study.calibrate import shown
+from reticent.study.calibrate import evaluations_of, shown
 from reticent.study.computing import columns_of
-from reticent.study.plan import BoundaryPlan, ModelFacts, OptimizerPlan, SplitPlan, Visibility
+from reticent.study.plan import BoundaryPlan, Cost, ModelFacts, OptimizerPlan, SplitFacts, SplitPlan, Visibility
 from reticent.study.sections import SplitSection, Study
 
-__all__ = ["assumptions", "epsilons", "labels_stay", "not_covered", "shape_of", "split_plan", "who_sees"]
+if TYPE_CHECKING:
+    from reticent.split import SplitTraining
+
+__all__ = [
+    "assumptions",
+    "cost",
+    "epsilons",
+    "labels_stay",
+    "not_covered",
+    "shape_of",
+    "split_plan",
+    "training_of",
+    "who_sees",
+]
 
 
 def shape_of(study: Study) -> Literal["vanilla", "u-shape", "vertical"]:
@@ -49,6 +62,59 @@ def split_plan(study: Study, facts: ModelFacts) -> SplitPlan:
     )
 
 
+def training_of(study: Study) -> SplitTraining:
+    """Return the settings of the training, as far as traffic depends on them."""
+    from reticent.split import Optimizer, SplitTraining
+
+    learning = study.learning
+    sites = Optimizer(name=learning.optimizer, learning_rate=learning.learning_rate, momentum=learning.momentum)
+    return SplitTraining(
+        shape=shape_of(study),
+        sites=tuple(sorted(study.sites)),
+        labels=study.label_site if study.by_columns else None,
+        start="redrawn",
+        epochs=learning.rounds,
+        batch_size=learning.batch_size or 1,
+        classes=len(study.data.classes),
+        bottom_optimizer=sites,
+        head_optimizer=sites,
+        evaluations=evaluations_of(study),
+    )
+
+
+def cost(study: Study, facts: SplitFacts) -> Cost:
+    """Return the traffic of a site on average, if every site has as many rows as it declares.
+
+    Test rows are taken to be as many as the contract's fraction says.
+    """
+    from reticent.split import traffic
+
+    settings, sites = training_of(study), sorted(study.sites)
+    held = study.data.test_fraction / (1 - study.data.test_fraction)
+    shape: dict[str, Any] = {
+        "widths": dict.fromkeys(sites, (facts.cut_width,)),
+        "head_width": (facts.head_width,) if facts.head_width else (),
+        "parts_bytes": facts.parts_bytes,
+    }
+    rows = {name: study.sites[name].rows for name in sites}
+    tested = {name: round(held * count) for name, count in rows.items()}
+    epochs = [traffic(settings, epoch=number, rows=rows, **shape) for number in (1, study.learning.rounds)]
+    evaluation = traffic(settings, task="evaluate", rows=tested, **shape)
+    one, last, test = (found.total + found.messages * (_REQUEST + _REPLY) // 2 for found in (*epochs, evaluation))
+    total = one * (study.learning.rounds - 1) + last + test * len(settings.evaluations)
+    # Every activation that goes one way is answered by a gradient the other way; labels go up alone.
+    up = epochs[0].labels + (epochs[0].total - epochs[0].labels + epochs[0].messages * _REPLY) // 2
+    return Cost(
+        download_per_round=(one - up) // len(sites),
+        upload_per_round=up // len(sites),
+        total_per_site=total // len(sites),
+    )
+
+
+_REQUEST, _REPLY = 306, 413
+"""A signed envelope with its address; around a reply also the record that says it was accepted."""
+
+
 def boundary(study: Study) -> dict[str, BoundaryPlan]:
     """Return the noise of each site, so that a person at as many sites as declared stays within the target.
 
@@ -56,7 +122,7 @@ def boundary(study: Study) -> dict[str, BoundaryPlan]:
     which a site's part learns, and where the labels are the gradients at the outputs. Such releases compose into one,
     whose 1 / multiplier^2 is the sum of theirs (Dong, Roth, Su 2022, corollary 3.3); so the budget is a sum of shares.
     """
-    from reticent.split.boundary_accounting import boundary_noise_multiplier
+    from reticent.split import boundary_noise_multiplier
 
     privacy, target = study.privacy, study.privacy.target
     activation, update, output = privacy.max_activation_norm, privacy.max_grad_norm, privacy.max_gradient_norm
