@@ -44,7 +44,6 @@ class Builder:
         self._shapes = {INPUT: input_shape}
         self._emitted: dict[object, str] = {}
         self._node: torch.fx.Node
-        self._batch: Any = None
 
     def begin(self, node: torch.fx.Node) -> None:
         """Make `node` the one that the next operations stand for."""
@@ -77,9 +76,6 @@ class Builder:
         found = self._node.meta["val"]
         batch, *rest = (found[0] if isinstance(found, tuple | list) else found).shape
         if not isinstance(batch, torch.SymInt) or any(isinstance(size, torch.SymInt) for size in rest):
-            raise self.mixes()
-        self._batch = self._batch or str(batch)
-        if str(batch) != self._batch:  # 2 * batch, say: reshaped across examples
             raise self.mixes()
         return tuple(int(size) for size in rest)
 

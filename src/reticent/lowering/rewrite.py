@@ -41,7 +41,7 @@ def _apply(rule: object, program: Program) -> Program | None:
     by_name = {op.name: op for op in program.ops}
     for later in program.ops:
         earlier = by_name.get(later.inputs[0]) if len(later.inputs) == 1 else None
-        if earlier is None or earlier.name == program.output or len(program.readers(earlier.name)) != 1:
+        if earlier is None or len(program.readers(earlier.name)) != 1:
             continue
         made: tuple[ops.Op, ...] | None = rule(earlier, later)  # type: ignore[operator]
         if made is not None:
