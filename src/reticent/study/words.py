@@ -159,7 +159,9 @@ def _rounds(rounds: Sequence[int]) -> str:
 def _traffic(plan: Plan) -> str:
     cost, aggregation = plan.cost, plan.aggregation
     if plan.computation is not None:
-        return f"{size(cost.upload_per_round)} from a site in a round to all others; {size(cost.total_per_site)} in all"
+        facts = plan.model.computation
+        waits = f"; {facts.steps} steps of {facts.rounds_per_step} messages that wait for each other" if facts else ""
+        return f"{size(cost.upload_per_round)} from a site in a round, {size(cost.total_per_site)} in all{waits}"
     how = (
         f"masked, {aggregation.ring_bits} bits a value; at least {aggregation.threshold} sites in a sum"
         if aggregation.protocol == "secagg"
