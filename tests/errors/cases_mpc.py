@@ -36,11 +36,9 @@ def _keys() -> Keys:
 
 
 def _twice_the_same_material(folder: pathlib.Path) -> object:
-    """Two operations under one number, at the party that deals."""
+    """Two operations under one number, at one party."""
     protocol = Replicated(Link(threads(["a", "b", "c"])[2], _keys()))
-    for _ in range(2):
-        protocol.material(Operation(1, "truncate"), "truncation", {"count": 1, "bits": 16, "exact": False})
-    return None
+    return [protocol.fresh(Operation(1, "truncate")) for _ in range(2)]
 
 
 def _twice_the_same_stream(folder: pathlib.Path) -> object:

@@ -62,9 +62,9 @@ def gate(
 
     def party(me: int) -> Any:
         group = Group(me, members)
-        source = PartySource(group, Keystream(keys[me]), corrections if group.last else memoryview(b""))
+        source = PartySource(group, Keystream(keys[me]))
         material = RECIPES[recipe](source, **arguments)
-        source.finish()
+        source.finish(corrections if group.last else memoryview(b""))
         return online(group, material, [share[me] for share in shares])
 
     found = play({me: party(me) for me in members})

@@ -75,7 +75,7 @@ class Tape:
         state = {"place": 0}
 
         def fill(out: Array) -> None:
-            planes = out.shape[0] if out.dtype == np.uint8 and out.ndim == 2 else 1
+            planes = out.shape[0] if out.ndim == 2 else 1
             packed = out.dtype == np.uint8 and out.shape[-1] != self._columns.count
             for plane in range(planes):
                 if state["place"] == len(self.drawn):
@@ -83,7 +83,7 @@ class Tape:
                 column = self.drawn[state["place"]]
                 state["place"] += 1
                 bits = np.packbits(column.astype(np.uint8), bitorder="little") if packed else column.astype(out.dtype)
-                (out[plane] if out.ndim == 2 and packed else out)[...] = bits
+                (out[plane] if out.ndim == 2 else out)[...] = bits
 
         return SimpleNamespace(fill=fill)
 
@@ -93,7 +93,7 @@ def unpacked(array: Array, count: int, modulus: int) -> list[Array]:
     if array.dtype == np.uint8 and array.size != count:
         rows = array.reshape(-1, count // 8)
         return [np.unpackbits(row, bitorder="little", count=count).astype(np.uint64) for row in rows]
-    return [array.reshape(-1).astype(np.uint64) % np.uint64(modulus)]
+    return [row.astype(np.uint64) % np.uint64(modulus) for row in array.reshape(-1, count)]
 
 
 def recorded(parties: dict[int, Any], count: int, modulus: int) -> tuple[dict[int, Any], dict[int, list[Array]]]:
@@ -151,9 +151,9 @@ def gate_views(
     columns.finish()
 
     def party(me: int) -> Any:
-        source = PartySource(group[me], tapes[me].reader(), corrections if me == members - 1 else memoryview(b""))
+        source = PartySource(group[me], tapes[me].reader())
         material = recipe(source, count=columns.count)
-        source.finish()
+        source.finish(corrections if me == members - 1 else memoryview(b""))
         return online(group[me], material, [np.copy(share) for share in shares[me]])
 
     results, received = recorded({me: party(me) for me in range(members)}, columns.count, modulus)
@@ -407,21 +407,15 @@ def test_lookup() -> None:
 
 
 class _Wide:
-    """Draws the vector of a lookup column by column, so that each is enumerated by itself."""
+    """Draws the vector of a lookup place by place, so that each is enumerated by itself."""
 
     def __init__(self, source: Any) -> None:
         self._source = source
         self.uniform = source.uniform
 
     def fixed(self, compute: Callable[[], Array], shape: tuple[int, ...]) -> Array:
-        whole: list[Array] = []
-
-        def column(k: int) -> Array:
-            if not whole:
-                whole.append(compute())
-            return np.ascontiguousarray(whole[0][:, k])
-
-        return np.stack([self._source.fixed(lambda k=k: column(k), shape[:1]) for k in range(shape[1])], axis=1)
+        found: Array = self._source.fixed(lambda: np.ascontiguousarray(compute().T), shape[::-1])
+        return found.T
 
 
 # Whole protocols --------------------------------------------------------------------------------------------------

@@ -7,21 +7,24 @@ them. The dealer sees which operations run on which shapes, and no value and no 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar, cast
 
 import numpy as np
 
 from reticent.errors import PolicyRefused
 from reticent.mpc.beaver import beaver
 from reticent.mpc.link import Link
+from reticent.mpc.material import PartySource
 from reticent.mpc.operation import Operation
 from reticent.mpc.products import PRODUCTS, shape_of_product
 from reticent.mpc.protocol import Protocol
-from reticent.mpc.rounds import Round, Steps, Words
+from reticent.mpc.rounds import Received, Round, Steps, Words
 from reticent.mpc.shared import Shared
 
 __all__ = ["Additive", "check_dealer"]
 
 _WORD = np.dtype(np.uint64)
+T = TypeVar("T")
 
 
 def check_dealer(dealer: int, *, parties: int) -> None:
@@ -52,6 +55,23 @@ class Additive(Protocol):
         if self.group.first:
             self.link.send_bytes(self.helper, request)
 
+    def follow(self, source: PartySource, steps: Steps[T]) -> Steps[T]:
+        """See `Protocol`: the first values are opened while the dealer is still at work.
+
+        Its messages come over a channel of their own, and gates that begin first are served first.
+        """
+        received: Received | None = None
+        waiting = True
+        while True:
+            try:
+                step = next(steps) if received is None else steps.send(received)
+            except StopIteration as end:
+                return cast("T", end.value)
+            received = yield step
+            if waiting:
+                source.finish(self.corrections())
+                waiting = False
+
     def input(
         self,
         operation: Operation,  # noqa: ARG002 - nothing is drawn
@@ -78,8 +98,14 @@ class Additive(Protocol):
             return Shared((np.zeros(shape, dtype=np.uint64),), x.holder)
         holders = {"left_holder": x.holder, "right_holder": y.holder}
         shapes = {"left": x.parts[0].shape, "right": y.parts[0].shape}
-        triple = self.material(operation, "triple", {"kind": kind, **shapes, **holders})
-        return Shared(((yield from beaver(self.group, triple, x.parts[0], y.parts[0], kind=kind, **holders)),))
+        share = yield from self.gate(
+            operation,
+            "triple",
+            {"kind": kind, **shapes, **holders},
+            lambda triple: beaver(self.group, triple, x.parts[0], y.parts[0], kind=kind, **holders),
+            rounds=1,
+        )
+        return Shared((cast("Words", share),))
 
     def group_product(self, operation: Operation, kind: str, x: Shared, y: Shared) -> Steps[Words]:
         """See `Protocol`."""

@@ -27,6 +27,7 @@ __all__ = ["OneHot", "deal_one_hot", "look_up", "one_hot", "turned"]
 
 _OCTET = np.dtype(np.uint8)
 _LONGEST = 256
+_BLOCK = 1024  # elements whose rows stay in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +65,16 @@ def turned(group: Group, material: OneHot, index: Words) -> Steps[Array]:
 def from_table(group: Group, material: OneHot, index: Words, table: Words) -> Steps[Words]:
     """Return this party's share of table[index]."""
     place = yield from turned(group, material, index)
-    size = len(table)
     # The one lies at place r; index = place - r, so the entry at k of the unturned vector counts table[place - k].
-    turned_table = table[(place[:, np.newaxis] - np.arange(size)) % size]
-    return np.asarray((turned_table * material.vector).sum(axis=1, dtype=np.uint64))
+    steps = np.arange(len(table))
+    rotations = table[(steps[:, np.newaxis] - steps) % len(table)]
+    out = np.empty(len(place), dtype=np.uint64)
+    for start in range(0, len(place), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        rows = rotations[place[part]]
+        rows *= material.vector[part]
+        rows.sum(axis=1, out=out[part])
+    return out
 
 
 def hot(group: Group, material: OneHot, index: Words, count: int) -> Steps[Words]:

@@ -49,16 +49,14 @@ class PartySource:
     Args:
       group: Who shares.
       stream: The stream of this party and the dealer, for this one piece of material.
-      corrections: What the dealer sent to the last party; empty at the others.
       sender: Number of the dealer, for errors.
     """
 
-    def __init__(self, group: Group, stream: Filler, corrections: memoryview, sender: int = -1) -> None:
+    def __init__(self, group: Group, stream: Filler, sender: int = -1) -> None:
         self._group = group
         self._stream = stream
-        self._corrections = corrections
         self._sender = sender
-        self._read = 0
+        self._awaited: list[Array] = []
 
     def uniform(self, shape: tuple[int, ...], dtype: Dtype = WORD, *, xor: bool = False) -> Array:  # noqa: ARG002
         """See `Source`; shares of both kinds are drawn alike."""
@@ -76,29 +74,32 @@ class PartySource:
         shape: tuple[int, ...],
         dtype: Dtype = WORD,
         *,
-        xor: bool = False,  # noqa: ARG002 - shares of both kinds are read alike
+        xor: bool = False,  # noqa: ARG002 - shares of both kinds are drawn alike
     ) -> Array:
         """See `Source`."""
-        if not self._group.last:
-            out: Array = np.empty(shape, dtype=dtype)
+        out: Array = np.empty(shape, dtype=dtype)
+        if self._group.last:
+            self._awaited.append(out)
+        else:
             self._stream.fill(out)
-            return out
-        count = int(np.prod(shape, dtype=np.int64))
-        end = self._read + count * dtype.itemsize
-        if end > len(self._corrections):
-            refuse_message(self._sender, len(self._corrections), end)
-        found: Array = np.frombuffer(self._corrections, dtype=dtype, count=count, offset=self._read).reshape(shape)
-        self._read = end
-        return found
+        return out
 
-    def finish(self) -> None:
-        """Check that the corrections are used up.
+    def finish(self, corrections: memoryview) -> None:
+        """Write what the dealer sent to the last party into the arrays that `fixed` has given out.
+
+        Until then they hold nothing; a gate opens its first masked values, which need no correction, before it looks.
 
         Raises:
-          IdentityError: If the dealer sent more than the recipe takes.
+          IdentityError: If the dealer sent more or less than the recipe takes.
         """
-        if self._read != len(self._corrections):
-            refuse_message(self._sender, len(self._corrections), self._read)
+        wanted = sum(array.nbytes for array in self._awaited)
+        if wanted != corrections.nbytes:
+            refuse_message(self._sender, corrections.nbytes, wanted)
+        start = 0
+        for array in self._awaited:
+            found = np.frombuffer(corrections, dtype=array.dtype, count=array.size, offset=start)
+            array[...] = found.reshape(array.shape)
+            start += array.nbytes
 
 
 class DealerSource:

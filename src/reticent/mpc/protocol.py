@@ -66,15 +66,22 @@ class Protocol(ABC):
         *,
         rounds: int,
     ) -> Steps[T | None]:
-        """Run a gate: get its material once, then `online(material)`; None at the helper, who stays out of it."""
-        material = self.material(operation, recipe, arguments)
+        """Run a gate on fresh material, `online(material)`; None at the helper, who deals and stays out of it."""
+        number = self.fresh(operation)
         if self.helping:
+            self._deal(number, recipe, arguments)
             yield from idle(rounds)
             return None
-        return (yield from online(material))
+        self.ask(encode_request(number, operation.name, recipe, arguments))
+        source = PartySource(self.group, self.link.keys.stream(self.helper, "deal", number), sender=self.helper)
+        return (yield from self.follow(source, online(RECIPES[recipe](source, **arguments))))
 
-    def material(self, operation: Operation, recipe: str, arguments: dict[str, Any]) -> Any:
-        """Return this party's shares of fresh correlated randomness; at the helper, deal it and return None."""
+    def fresh(self, operation: Operation) -> tuple[int, int]:
+        """Return the number of a new piece of material.
+
+        Raises:
+          InternalError: If it was given out before.
+        """
         number = operation.next()
         if number in self._dealt:
             raise InternalError(
@@ -83,20 +90,22 @@ class Protocol(ABC):
                 hint="one piece of material serves one gate",
             )
         self._dealt.add(number)
-        if self.helping:
-            streams = [self.link.keys.stream(member, "deal", number) for member in self.group.members]
-            dealt = DealerSource(self.group, streams)
-            RECIPES[recipe](dealt, **arguments)
-            self.link.send(self.group.members[-1], dealt.corrections)
-            return None
-        self.ask(encode_request(number, operation.name, recipe, arguments))
-        corrections = self.link.receive_bytes(self.helper) if self.group.last else memoryview(b"")
-        source = PartySource(
-            self.group, self.link.keys.stream(self.helper, "deal", number), corrections, sender=self.helper
-        )
-        found = RECIPES[recipe](source, **arguments)
-        source.finish()
-        return found
+        return number
+
+    def corrections(self) -> memoryview:
+        """Return what the helper sent for the oldest gate that has not had its corrections; nothing but for the last."""
+        return self.link.receive_bytes(self.helper) if self.group.last else memoryview(b"")
+
+    def follow(self, source: PartySource, steps: Steps[T]) -> Steps[T]:
+        """Run a gate, with its corrections there from the start."""
+        source.finish(self.corrections())
+        return (yield from steps)
+
+    def _deal(self, number: tuple[int, int], recipe: str, arguments: dict[str, Any]) -> None:
+        streams = [self.link.keys.stream(member, "deal", number) for member in self.group.members]
+        source = DealerSource(self.group, streams)
+        RECIPES[recipe](source, **arguments)
+        self.link.send(self.group.members[-1], source.corrections)
 
     @abstractmethod
     def ask(self, request: bytes) -> None:
