@@ -180,6 +180,15 @@ def test_a_pass_that_was_not_paid_for_is_refused():
     assert caught.value.code == "noise-not-granted"
 
 
+def test_a_person_with_two_rows_is_paid_for_twice_in_a_pass():
+    boundary = GaussianBoundary(privacy(unit="person", rows_per_unit=2), units=np.array([0, 0, 1]))
+    grant = Grant.without_ledger(boundary.cost().events)
+    boundary.open(grant)
+    assert not grant.remaining()
+    with pytest.raises(PolicyRefused):
+        boundary.open(Grant.without_ledger([Gaussian(2.0)]))
+
+
 def test_a_ledger_pays_for_the_plan_and_for_no_pass_more(tmp_path):
     book = Ledger(f"sqlite:///{tmp_path / 'budget.db'}")
     noise = boundary_noise_multiplier(epsilon=1.0, delta=1e-6, passes=2, trains=False)
@@ -243,6 +252,25 @@ def test_broken_copy_with_half_the_noise_is_caught(monkeypatch):
     monkeypatch.setattr(vectors_module.dp, "add_gaussian", halved)
     noise, deviation = released_at_zero()
     assert not spread_is_right(np.zeros_like(noise), noise=noise, deviation=deviation)
+
+
+def test_the_deviation_covers_the_rounding_too(monkeypatch):
+    """A per cent of the noise is too little for statistics: the arguments themselves are looked at."""
+    seen = []
+    true = dp.add_gaussian
+
+    def recorded(total, **given):
+        seen.append((given["sensitivity"], given["grid"]))
+        return true(total, **given)
+
+    monkeypatch.setattr(dp, "add_gaussian", recorded)
+    crossing = opened(8, **LEARNS)
+    release(crossing, torch.ones(8, 5))
+    bottom = nn.Linear(2, 5)
+    optimizer = torch.optim.SGD(bottom.parameters(), lr=0.1)
+    crossing.update(bottom, torch.ones(8, 2), torch.ones(8, 5), optimizer, rows=np.arange(8))
+    grids = dp.grid_for(1.0, 5), dp.grid_for(1.0, 15)
+    assert seen == [(dp.encoded_sensitivity(1.0, grid, n), grid) for grid, n in zip(grids, (5, 15), strict=True)]
 
 
 def longest(width=12, max_norm=0.5):
