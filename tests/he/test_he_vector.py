@@ -313,11 +313,25 @@ def test_range_is_refused_at_every_level_and_the_edge_is_right() -> None:
     assert np.abs(side.raw(wrapped) / (4 * exact) - 1).max() > 0.1
 
 
+@pytest.mark.parametrize("name", ["seal", "simulator"])
+def test_what_cancels_stays_a_ciphertext(name: str) -> None:
+    """SEAL refuses x - x; the result must be right, usable, and under the key, however it came about."""
+    side = context(name)
+    v = side.encrypt([1.0, -2.0, 3.0])
+    nothing = v * 0
+    for zero in (v - v, v + -v, nothing - nothing, nothing + -nothing, -nothing - -nothing, (v - v) - (v - v)):
+        assert np.abs(side.raw(zero)).max() <= zero.error
+        assert np.abs(side.raw(zero * v + v) - [1, -2, 3]).max() <= 1e-3
+    assert np.abs(side.raw(v - (v + 1)) + 1).max() <= 1e-3
+
+
 def test_what_a_vector_shows_is_no_value() -> None:
     side = context("simulator")
     text = repr(side.encrypt([1.2345, 3.4567]))
     assert "1.23" not in text
     assert "length=2" in text
+    assert "NOT encrypted" in text
+    assert "NOT" not in repr(context("seal").encrypt([1.0]))
     with pytest.raises(TypeError):
         hash(side.encrypt([1.0]))
     assert isinstance(np.ones(2) * side.encrypt([1.0, 2.0]), he.Vector)

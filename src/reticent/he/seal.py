@@ -4,7 +4,8 @@
 What its observed behaviour asks for (0.3.18): key switching keys are asked for by Galois element and checked afterwards,
 since the meaning of a bare list of numbers changed between releases; objects go to and from files only; a flipped bit
 loads silently, so bytes are authenticated before they come here (`he.wire`), and their header, size, level and scale are
-checked here; a product with a zero plaintext or x - x is refused by SEAL as transparent.
+checked here; a product with a zero plaintext or x - x is refused by SEAL as transparent. Keys and encryption noise are
+drawn inside SEAL, from the entropy of the operating system (std::random_device, then BLAKE2xb): no seed comes from here.
 """
 
 from __future__ import annotations

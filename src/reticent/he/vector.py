@@ -85,7 +85,8 @@ class Vector:
         return self.estimate.error
 
     def __repr__(self) -> str:
-        return f"Vector(length={len(self)}, level={self.level}, error<={self.error:.1e}, encrypted)"
+        state = "encrypted" if self.context.backend.name == "seal" else "simulated: NOT encrypted"
+        return f"Vector(length={len(self)}, level={self.level}, error<={self.error:.1e}, {state})"
 
     # sums ------------------------------------------------------------------------------------------------------------
     def __add__(self, other: Any) -> Vector:
@@ -121,9 +122,14 @@ class Vector:
     def _nontrivial(self, operation: Callable[[Cipher, Cipher], Cipher], a: Cipher, b: Cipher) -> Cipher:
         try:
             return operation(a, b)
-        except TransparentResultError:  # x - x: without fresh randomness the result would not be a ciphertext
+        except TransparentResultError:  # x - x: without other randomness the result would not be a ciphertext
             backend, keys = self.context.backend, self.context.evaluation
-            return operation(backend.add(a, backend.zero(keys.handle, level=a.level, scale=a.scale)), b)
+            zero = backend.zero(keys.handle, level=a.level, scale=a.scale)
+            try:
+                blinded = backend.add(a, zero)
+            except TransparentResultError:  # x is that zero itself, with the other sign
+                blinded = backend.sub(a, zero)
+            return operation(blinded, b)
 
     def _plus(self, numbers: Array) -> Vector:
         backend, level, layout = self.context.backend, self.level, self._layout_with(numbers)

@@ -45,6 +45,7 @@ __all__ = [
 T = TypeVar("T")
 _TAG = 32
 _SLACK = 1 << 16
+_MOST_ROTATIONS = 64
 
 
 @record("he.ciphertexts", version=1)
@@ -178,7 +179,7 @@ def load_evaluation_keys(
       IdentityError: If the seal does not hold, or the keys are for other parameters or not what they say.
     """
     parameters = backend.parameters
-    most = 2 * parameters.slots.bit_length() ** 2 if rotations is None else len(rotations)
+    most = _MOST_ROTATIONS if rotations is None else len(rotations)
     message = _receive(data, EvaluationKeysMessage, seal, evaluation_limit(parameters, most))
     _same_parameters(message.parameters, message.backend, backend)
     if not {"relin", "zero"} <= set(message.parts):
