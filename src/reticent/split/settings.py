@@ -48,8 +48,9 @@ class SplitTraining:
       loss: Name for `reticent.training.loss_by_name`, or a function of (outputs, labels) that is a *mean* over rows.
       bottom_optimizer, server_optimizer, head_optimizer: Of each part; None freezes the part, in evaluation mode. In
         the shapes without a head, the loss and the top belong to the coordinator.
-      order: Who draws the order of the rows: `site` from its own entropy, so that nobody can follow a row from epoch to
-        epoch; `public`: from `seed`. Vertical is always public: all sites must agree. None: the more private one.
+      order: Who draws the order of the rows: `site` from its own entropy, so that a place in a batch does not tell which
+        row it is (activations that resemble each other may); `public`: from `seed`. Vertical is always public: all
+        sites must agree. None: the more private one.
       seed: Public seed of the order.
       evaluations: Epochs after which the held-out rows are evaluated.
       deadline: Seconds that a site has for one answer.
