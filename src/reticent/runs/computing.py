@@ -263,10 +263,14 @@ def rehearse(study: Study) -> ComputationFacts:
         )
         totals.append(cost.total())
     rows = sum(shape.train for shape in shapes) if fit.label is None else shapes[0].train
+    size = min(fit.batch_size, rows)
+    batches = -(-rows // size)
+    # Batches of a pass differ by one row; the rehearsed step is brought to their mean.
+    mean = rows / batches / len(mpc.cyclic_batches(rows, size, 3)[2])
     return ComputationFacts(
-        steps=fit.rounds * -(-rows // min(fit.batch_size, rows)),
+        steps=fit.rounds * batches,
         bytes_once=3 * totals[0].bytes_sent - 2 * totals[1].bytes_sent,
-        bytes_per_step=totals[1].bytes_sent - totals[0].bytes_sent,
+        bytes_per_step=round(mean * (totals[1].bytes_sent - totals[0].bytes_sent)),
         rounds_per_step=totals[1].rounds - totals[0].rounds,
     )
 

@@ -1,0 +1,182 @@
+"""Studies of split learning and secure computation from file to report, on this machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import reticent
+from reticent.errors import DataError, PolicyRefused, QuorumLost
+from reticent.ledger import Ledger
+from reticent.mpc import cyclic_batches, plain_logistic_regression
+from reticent.report import gather, verify, write_page
+from reticent.runs import Bundle, Event, export, predict
+
+Write = Callable[..., Path]
+KINDS = ("split", "vertical", "secure-computation rows", "secure-computation columns")
+
+
+def lines(folder: Path, event: str) -> list[dict[str, Any]]:
+    found = (json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines())
+    return [line for line in found if line["event"] == event]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_study_runs_reports_verifies_and_predicts(
+    kind: str, technique: Write, people: pd.DataFrame, tmp_path: Path
+) -> None:
+    result = reticent.run(reticent.plan(technique(kind)), directory=tmp_path / "runs")
+    assert result.metrics[-1]["accuracy"] > 0.75
+    assert all(check.result != "failed" for check in verify(result.folder))
+    facts = gather(result.folder)
+    assert facts.run.rounds_done == facts.run.rounds_planned == 3
+    page = tmp_path / "page.html"
+    write_page(facts, page)
+    text = page.read_text()
+    assert ("measured, no guarantee" in text) == (kind in ("split", "vertical"))
+    assert "No promise about single people is made" in text
+    people.to_csv(tmp_path / "whole.csv", index=False)
+    said = predict(Bundle.open(result.folder), tmp_path / "whole.csv", base=tmp_path)
+    assert np.mean(said["prediction"] == people["outcome"]) > 0.75
+
+
+@pytest.mark.parametrize("kind", ["split", "vertical"])
+def test_noise_at_the_cut_is_charged_once_a_pass(kind: str, technique: Write, tmp_path: Path) -> None:
+    plan = reticent.plan(technique(kind, epsilon=True))
+    result = reticent.run(plan, directory=tmp_path / "runs")
+    book = Ledger(f"sqlite:///{tmp_path}/budget.db")
+    assert all(check.ok for check in verify(result.folder, book))
+    for site in plan.sites:
+        assert book.balance(site.name).spent_epsilon == pytest.approx(site.epsilon, abs=1e-6)
+        commits = [entry for entry in book.entries(site.name) if entry.kind == "commit"]
+        assert len(commits) == 3
+    assert plan.guarantee.epsilon <= 8.0
+    leaked = {line["what"]: line["value"] for line in lines(result.folder, "leakage")}
+    labels = [value for what, value in leaked.items() if "labels" in what]
+    assert labels
+    assert max(labels) < 0.65
+
+
+def test_without_noise_the_canaries_tell_the_labels(technique: Write, tmp_path: Path) -> None:
+    result = reticent.run(reticent.plan(technique("split")), directory=tmp_path / "runs")
+    labels = [line["value"] for line in lines(result.folder, "leakage") if "labels" in line["what"]]
+    assert max(labels) > 0.95
+
+
+class _Stop(Exception):
+    """Ends a run at a chosen event."""
+
+
+def _stop_at(name: str, when: str, number: int) -> Callable[[Event], None]:
+    def watch(event: Event) -> None:
+        if (event.name, event.when, event.round) == (name, when, number):
+            raise _Stop
+
+    return watch
+
+
+@pytest.mark.parametrize("kind", ["split", "vertical"])
+def test_a_broken_run_goes_on_from_the_checkpoints_of_both_sides(kind: str, technique: Write, tmp_path: Path) -> None:
+    plan = reticent.plan(technique(kind))
+    with pytest.raises(_Stop):
+        reticent.run(plan, directory=tmp_path / "runs", observer=_stop_at("checkpoint", "before", 2))
+    (folder,) = (tmp_path / "runs").glob("*-*")
+    result = reticent.resume(folder)
+    assert [line["round"] for line in lines(folder, "round") if line["task"] == "train"] == [1, 2, 3]
+    assert result.metrics[-1]["accuracy"] > 0.7
+
+
+def test_a_pass_that_was_opened_is_spent_and_repeated_only_if_paid_for(technique: Write, tmp_path: Path) -> None:
+    plan = reticent.plan(technique("split", {"spare_executions = 1": "spare_executions = 0"}, epsilon=True))
+    with pytest.raises(_Stop):
+        reticent.run(plan, directory=tmp_path / "runs", observer=_stop_at("checkpoint", "before", 2))
+    (folder,) = (tmp_path / "runs").glob("*-*")
+    with pytest.raises(PolicyRefused) as caught:
+        reticent.resume(folder)
+    assert caught.value.code == "no-spare-execution"
+
+
+def test_a_spare_pass_repeats_what_broke_off(technique: Write, tmp_path: Path) -> None:
+    plan = reticent.plan(technique("split", epsilon=True))
+    with pytest.raises(_Stop):
+        reticent.run(plan, directory=tmp_path / "runs", observer=_stop_at("checkpoint", "before", 2))
+    (folder,) = (tmp_path / "runs").glob("*-*")
+    reticent.resume(folder)
+    book = Ledger(f"sqlite:///{tmp_path}/budget.db")
+    assert len([entry for entry in book.entries("east") if entry.kind == "commit"]) == 4
+    assert all(check.ok for check in verify(folder, book))
+
+
+@pytest.mark.parametrize("kind", ["vertical", "secure-computation columns"])
+def test_sites_with_different_people_are_told_so(kind: str, technique: Write, tmp_path: Path) -> None:
+    study = technique(kind)
+    table = pd.read_csv(tmp_path / "lab.csv")
+    table.loc[0, "id"] = "somebody else"
+    table.to_csv(tmp_path / "lab.csv", index=False)
+    with pytest.raises((DataError, QuorumLost)) as caught:
+        reticent.run(reticent.plan(study), directory=tmp_path / "runs")
+    assert "align" in caught.value.code
+    assert "somebody" not in str(caught.value)
+
+
+def test_a_computation_equals_plain_descent_on_the_same_batches(technique: Write, tmp_path: Path) -> None:
+    """Coefficients within the fixed-point error of a few dozen steps; the order of the columns is the contract's."""
+    from reticent.data import Contract, prepare_columns
+
+    plan = reticent.plan(technique("secure-computation columns"))
+    result = reticent.run(plan, directory=tmp_path / "runs")
+    contract: Contract = plan.plan.contract
+    held = {site.name: plan.plan.columns(site.name) for site in plan.plan.sites}
+    parts = {name: prepare_columns(contract, columns, tmp_path / f"{name}.csv") for name, columns in held.items()}
+    x = np.concatenate([parts["lab"].train, parts["scan"].train, parts["clinic"].train], axis=1).astype(float)
+    y = parts["clinic"].train_labels
+    steps = 3 * -(-len(x) // 8)
+    weights, intercept = plain_logistic_regression(x, y, batches=cyclic_batches(len(x), 8, steps), learning_rate=0.3)
+    found = np.concatenate([value.detach().numpy().ravel() for value in result.model().parameters()])
+    np.testing.assert_allclose(found, [*weights, intercept], atol=5e-3)
+
+
+@pytest.mark.parametrize("kind", ["split", "secure-computation columns"])
+def test_each_site_in_a_process_of_its_own(kind: str, technique: Write, tmp_path: Path) -> None:
+    changes = {"rounds = 3": "rounds = 1"}
+    if kind != "split":
+        changes['protocol = "replicated"'] = 'protocol = "additive"'
+    result = reticent.run(reticent.plan(technique(kind, changes)), engine="processes", directory=tmp_path / "runs")
+    assert result.metrics[-1]["accuracy"] > 0.4
+    assert sum(lines(result.folder, "round")[0]["bytes_up"].values()) > 1000
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_plan_states_the_traffic_of_the_run(
+    kind: str, technique: Write, people: pd.DataFrame, tmp_path: Path
+) -> None:
+    """Within 2 %: declared rows (90, or 30 each) differ from the real ones by less than a batch."""
+    from reticent.data.split import held_out
+
+    plan = reticent.plan(technique(kind))
+    ids = people["id"].to_numpy()
+    parts = [ids] if plan.columns(plan.sites[0].name) else [ids[number::3] for number in range(3)]
+    real = [int((~held_out(part, key="k", fraction=0.25)).sum()) for part in parts]
+    text = (tmp_path / "study.toml").read_text()
+    for number, site in enumerate(sorted(plan.study.sites)):
+        declared = "90" if len(parts) == 1 else "30"
+        text = text.replace(f"[sites.{site}]\nrows = {declared}", f"[sites.{site}]\nrows = {real[number % len(real)]}")
+    (tmp_path / "study.toml").write_text(text)
+    plan = reticent.plan(tmp_path / "study.toml")
+    result = reticent.run(plan, directory=tmp_path / "runs")
+    sent = sum(sum(line[way].values()) for line in lines(result.folder, "round") for way in ("bytes_up", "bytes_down"))
+    assert plan.cost.total_per_site * 3 == pytest.approx(sent, rel=0.02)
+
+
+def test_the_parts_of_a_cut_model_are_not_exported(technique: Write, tmp_path: Path) -> None:
+    result = reticent.run(reticent.plan(technique("split")), directory=tmp_path / "runs")
+    with pytest.raises(PolicyRefused) as caught:
+        export(Bundle.open(result.folder), tmp_path / "bundle", card="")
+    assert caught.value.code == "parts-stay-apart"
+    assert not (tmp_path / "bundle").exists()
