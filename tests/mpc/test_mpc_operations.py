@@ -93,6 +93,12 @@ def test_matrix_products(shared: Run, sizes: tuple[int, int, int], batch: int, d
     assert np.all(np.abs(left - x @ y) <= UNIT * (1 + np.abs(y).sum(-2, keepdims=True)))
 
 
+@pytest.mark.parametrize("constant", [1e-7, -3e-6, 1 / 60_000])
+def test_small_numbers_keep_their_digits(shared: Run, constant: float) -> None:
+    x = np.array([2.0**20, -(2.0**17), 3.0])
+    assert np.all(np.abs(shared(lambda a: a * constant, x) - x * constant) <= UNIT * (1 + np.abs(x * constant)))
+
+
 def test_products_with_vectors(shared: Run) -> None:
     x, v, w = np.arange(12.0).reshape(3, 4), np.arange(4.0), np.arange(3.0)
     found = shared(lambda a, b, c: (a @ b, c @ a, b @ b, x @ b, w @ a, c @ x), x, v, w)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add", "concat", "encode_constant", "linear", "matmul", "product", "rescaled", "stack", "take"]
 
-_MOST_FRACTION = 30
+_MOST_FRACTION = 44
 
 
 def linear(x: Tensor, function: Callable[[NDArray[Any]], Any]) -> Tensor:
@@ -205,17 +205,23 @@ def encode_constant(value: ArrayLike, fraction_bits: int) -> tuple[Words, int]:
     """Return public numbers as words, and the fewest fraction bits that hold them to `fraction_bits` digits.
 
     Whole numbers take none, so that multiplying by them needs no truncation; numbers below 1 take more bits, so that
-    their relative error stays below 2^-fraction_bits.
+    their relative error stays below 2^-fraction_bits, as far down as 2^(fraction_bits - 44).
     """
     array = np.asarray(value, dtype=np.float64)
     largest = float(np.abs(array).max(initial=0.0))
     exponent = int(np.floor(np.log2(largest))) if 0 < largest < np.inf else 0
     most = min(_MOST_FRACTION, max(0, fraction_bits - min(exponent, 0)))
+    sample = array.reshape(-1)[:64]
     for bits in range(most):
-        scaled = array * 2.0**bits
-        if np.array_equal(scaled, np.rint(scaled)):
-            return Ring64(bits).encode(array), bits
-    return Ring64(most).encode(array), most
+        if _whole(sample * 2.0**bits) and _whole(array * 2.0**bits):
+            most = bits
+            break
+    # Codes of a ring without fraction bits: finite and in range, whatever the number of bits after the point.
+    return Ring64(0).encode(array * 2.0**most), most
+
+
+def _whole(scaled: NDArray[np.float64]) -> bool:
+    return bool(np.array_equal(scaled, np.rint(scaled)))
 
 
 def check_session(x: Tensor, y: Tensor) -> None:
