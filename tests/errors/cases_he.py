@@ -78,7 +78,7 @@ CASES: dict[str, Callable[[pathlib.Path], object]] = {
     "operand-not-finite": lambda folder: _vector() + np.nan,
     "operand-shape": lambda folder: _vector() + np.ones((3, 3)),
     "precision-exceeded": lambda folder: _vector().decrypt(precision=1e-30),
-    "range-exceeded": lambda folder: _vector() * 2**20 * 2**20,
+    "range-exceeded": lambda folder: _vector() * 2**30 * 2**30,
     "rescale-at-level-0": lambda folder: _at_level_0(),
     "rotation-missing": lambda folder: _without_rotations(),
     "scale-mismatch": lambda folder: _unequal_levels(),
