@@ -10,6 +10,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import logging
 import warnings
+from typing import Any
 
 # It warns at import.
 warnings.filterwarnings("ignore")
@@ -20,34 +21,41 @@ import crypten
 import crypten.communicator as comm
 import torch
 from crypten.config import cfg
-from tasks import TASKS, WARM, arguments, report, timed, wire_bytes
+from tasks import TASKS, arguments, measured, report
 
 
 def main() -> None:
     given = arguments()
-    task, rank = TASKS[given.task], int(given.party)
+    rank = int(given.party)
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(given.parties), "DISTRIBUTED_BACKEND": "gloo"}
     torch.set_num_threads(1)
     cfg.mpc.provider = given.provider
     if rank == given.parties:
         crypten.mpc.provider.TTPServer()
-        report(seconds=[], rounds=0)
         return
     crypten.init()
     cfg.communicator.verbose = True  # count rounds
-    group = comm.get()
-    operands = {name: crypten.cryptensor(torch.tensor(array), src=0) for name, array in sorted(task.arrays().items())}
-    timed(WARM, group.barrier, lambda: task.compute(operands))
-    group.barrier()
-    group.reset_communication_stats()
-    wire = wire_bytes()
-    seconds, result = timed(given.repeats, group.barrier, lambda: task.compute(operands))
-    rounds = (group.comm_rounds - given.repeats) / given.repeats  # without the barriers
-    group.barrier()
-    wire = wire_bytes() - wire
-    error = task.error(result.get_plain_text().numpy())
-    report("crypten", seconds=seconds, error=error, wire=wire / given.repeats, rounds=rounds)
+    for task in given.task:
+        _measure(task)
     crypten.uninit()
+
+
+def _measure(task: str) -> None:
+    group = comm.get()
+    arrays = sorted(TASKS[task].arrays().items())
+    operands = {name: crypten.cryptensor(torch.tensor(array), src=0) for name, array in arrays}
+    rounds = 0
+
+    def act() -> Any:
+        nonlocal rounds
+        group.reset_communication_stats()
+        result = TASKS[task].compute(operands)
+        rounds = group.comm_rounds
+        return result
+
+    found, result = measured(TASKS[task].repeats, group.barrier, act)
+    error = TASKS[task].error(result.get_plain_text().numpy())
+    report("crypten", task=task, error=error, rounds=rounds, **found)
 
 
 if __name__ == "__main__":

@@ -50,11 +50,9 @@ OWNED_2 = Variant("reticent, additive, each operand an input of one party", 2, p
 TTP_2 = Variant("CrypTen, 2 parties and a trusted third party", 2, provider="TTP")
 TFP_2 = Variant("CrypTen, 2 parties, one of which knows all triples (its default)", 2, provider="TFP")
 OURS_3 = Variant("reticent, replicated, 3 parties, TLS", 3, protocol="replicated")
-OWNED_3 = Variant("reticent, replicated, each operand an input of one party", 3, protocol="replicated", owned=True)
 TTP_3 = Variant("CrypTen, 3 parties and a trusted third party", 3, provider="TTP")
 TFP_3 = Variant("CrypTen, 3 parties, one of which knows all triples (its default)", 3, provider="TFP")
-VARIANTS = (OURS_2, OWNED_2, TTP_2, TFP_2, OURS_3, OWNED_3, TTP_3, TFP_3)
-REPETITIONS = {"product": 15, "relu": 5, "mlp": 7}
+VARIANTS = (OURS_2, OWNED_2, TTP_2, TFP_2, OURS_3, TTP_3, TFP_3)
 
 
 @dataclass(frozen=True)
@@ -62,37 +60,37 @@ class Sample:
     """One run of a variant: the median over its repetitions of the slowest party's seconds.
 
     Attributes:
+      cpu: CPU seconds of all participants together, per repetition.
       wire: Bytes of all participants over the loopback, per repetition; 0 if they could not be counted.
-      payload: Bytes of all participants' messages as reticent counts them; 0 for CrypTen.
       error: Largest difference from float64.
     """
 
     seconds: float
+    cpu: float
     wire: float
-    payload: float
     rounds: float
     error: float
     versions: dict[str, str]
 
 
-def lines_of(variant: Variant, task: str, *options: str) -> list[dict[str, Any]]:
+def lines_of(variant: Variant, *options: str) -> list[list[dict[str, Any]]]:
     """Run `variant` once and return what each participant reported."""
     with tempfile.TemporaryDirectory() as name:
         commands = _ours(variant, Path(name)) if variant.protocol else _crypten(variant)
-        given = ["--task", task, "--repeats", str(REPETITIONS[task]), *options]
-        return _run([[*command, *given] for command in commands])
+        return _run([[*command, *options] for command in commands])
 
 
-def sample(variant: Variant, task: str) -> Sample:
-    """Run `variant` once."""
-    lines = lines_of(variant, task)
-    parties = [line for line in lines if line["seconds"]]
+def sample(variant: Variant) -> dict[str, Sample]:
+    """Run `variant` once with all tasks."""
+    lines = lines_of(variant, *(word for task in TASKS for word in ("--task", task)))
+    return {task: _sample([line for part in lines for line in part if line.get("task") == task]) for task in TASKS}
+
+
+def _sample(parties: list[dict[str, Any]]) -> Sample:
+    first = parties[0]
     slowest = [max(times) for times in zip(*(line["seconds"] for line in parties), strict=True)]
-    versions = {package: version for line in lines for package, version in line["versions"].items()}
-    payload = sum(line.get("payload", 0.0) for line in lines)
-    worst = max(line["error"] for line in parties)
-    rounds = max(line["rounds"] for line in parties)
-    return Sample(statistics.median(slowest), parties[0]["wire"], payload, rounds, worst, versions)
+    worst, rounds = (max(line[what] for line in parties) for what in ("error", "rounds"))
+    return Sample(statistics.median(slowest), first["cpu"], first["wire"], rounds, worst, first["versions"])
 
 
 def _ours(variant: Variant, folder: Path) -> list[list[str]]:
@@ -119,22 +117,21 @@ def isolated() -> list[str]:
     return []
 
 
-def _run(commands: list[list[str]]) -> list[dict[str, Any]]:
-    """Start all commands in one namespace and return the last line of each."""
+def _run(commands: list[list[str]]) -> list[list[dict[str, Any]]]:
+    """Start all commands in one namespace and return the lines of each."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     environment["RENDEZVOUS"] = "tcp://127.0.0.1:29500" if isolated() else f"tcp://127.0.0.1:{_free_port()}"
     starter = [*isolated(), sys.executable, "-c", STARTER, json.dumps(commands)]
     done = subprocess.run(starter, env=environment, capture_output=True, text=True, check=False, timeout=900)
     if done.returncode:
         raise SystemExit(f"{commands[0]} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
-    return [dict(json.loads(line)) for line in done.stdout.splitlines()]
+    return [[dict(json.loads(line)) for line in part.splitlines()] for part in json.loads(done.stdout)]
 
 
 STARTER = """
 import json, subprocess, sys
 started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for command in json.loads(sys.argv[1])]
-lines = [process.communicate()[0].splitlines()[-1:] for process in started]
-print(*(line[0] for line in lines if line), sep="\\n")
+print(json.dumps([process.communicate()[0] for process in started]))
 sys.exit(max(abs(process.returncode) for process in started))
 """
 
@@ -146,18 +143,16 @@ def _free_port() -> int:
 
 
 def samples(repeats: int) -> dict[tuple[str, str], list[Sample]]:
-    """Run all variants of all tasks in turn, `repeats` times."""
+    """Run all variants in turn, `repeats` times."""
     found: dict[tuple[str, str], list[Sample]] = {}
     for repeat in range(repeats):
-        for task in TASKS:
-            for variant in VARIANTS:
-                if variant.owned and len(TASKS[task].operands) == 1:
-                    continue
-                taken = sample(variant, task)
+        for variant in VARIANTS:
+            for task, taken in sample(variant).items():
                 found.setdefault((variant.name, task), []).append(taken)
                 print(
                     f"{repeat + 1}/{repeats} {task}, {variant.name}: {taken.seconds * 1e3:.1f} ms, "
-                    f"{taken.wire / 1e6:.2f} MB, {taken.rounds:.0f} rounds, error {taken.error:.1e}",
+                    f"{taken.cpu * 1e3:.1f} ms CPU, {taken.wire / 1e6:.2f} MB, {taken.rounds:.0f} rounds, "
+                    f"error {taken.error:.1e}",
                     flush=True,
                 )
     return found

@@ -6,12 +6,11 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
-import argparse
 import cProfile
 from collections.abc import Callable
 
 import where
-from tasks import TASKS, WARM, Arrays, Task, arguments, report, timed, wire_bytes
+from tasks import TASKS, Arrays, arguments, measured, report
 
 from reticent import mpc
 
@@ -19,23 +18,43 @@ from reticent import mpc
 def main() -> None:
     given = arguments()
     file = mpc.read_party_file(given.party)
-    profile = cProfile.Profile()
+    profile = cProfile.Profile() if given.profile else None
     if file.is_dealer:
-        if given.profile:
-            import torch  # noqa: F401  the dealer would at the first product
+        import torch  # noqa: F401  the dealer would at the first product
 
+        if profile:
             profile.enable()
-        total = mpc.run_dealer_file(given.party).total()
-        profile.disable()
-        report(payload=total.bytes_sent / (given.repeats + WARM), seconds=[], rounds=0, where=where.shares(profile))
+        mpc.run_dealer_file(given.party)
+        report(where=where.shares(profile))
         return
-    task = TASKS[given.task]
-    arrays = task.arrays()
     me = list(file.parties).index(file.me)
+    arrays = {f"{task} {name}": array for task in given.task for name, array in TASKS[task].arrays().items()}
     with mpc.connect(given.party, _inputs(arrays, me, owned=given.owned)) as session:
-        operands = _operands(session, arrays, owned=given.owned)
+        for task in given.task:
+            _measure(session, task, profile, owned=given.owned)
+
+
+def _measure(session: mpc.ConnectedSession, task: str, profile: cProfile.Profile | None, *, owned: bool) -> None:
+    shapes = {f"{task} {name}": array for name, array in TASKS[task].arrays().items()}
+    operands = {name.split(" ")[1]: tensor for name, tensor in _operands(session, shapes, owned=owned).items()}
+    session.complete()
+    rounds = 0
+
+    def act() -> mpc.Tensor:
+        nonlocal rounds
+        rounds = session.cost.rounds
+        if profile:
+            profile.enable()
+        result = TASKS[task].compute(operands)
         session.complete()
-        _measure(session, task, operands, given, profile)
+        if profile:
+            profile.disable()
+        rounds = session.cost.rounds - rounds
+        return result
+
+    found, result = measured(TASKS[task].repeats, _barrier(session), act)
+    error = TASKS[task].error(result.reveal())
+    report("reticent", "cryptography", task=task, error=error, rounds=rounds, where=where.shares(profile), **found)
 
 
 def _inputs(arrays: Arrays, me: int, *, owned: bool) -> Arrays:
@@ -46,7 +65,7 @@ def _inputs(arrays: Arrays, me: int, *, owned: bool) -> Arrays:
 
 
 def _owner(name: str) -> int:
-    return 0 if name == "x" else 1
+    return 0 if name.endswith(" x") else 1
 
 
 def _operands(session: mpc.Session, arrays: Arrays, *, owned: bool) -> dict[str, mpc.Tensor]:
@@ -69,34 +88,6 @@ def _barrier(session: mpc.ConnectedSession) -> Callable[[], None]:
             session.channel.receive(other)
 
     return wait
-
-
-def _measure(
-    session: mpc.ConnectedSession,
-    task: Task,
-    operands: dict[str, mpc.Tensor],
-    given: argparse.Namespace,
-    profile: cProfile.Profile,
-) -> None:
-    def act() -> mpc.Tensor:
-        result = task.compute(operands)
-        session.complete()
-        return result
-
-    barrier = _barrier(session)
-    timed(WARM, barrier, act)
-    barrier()
-    wire, payload, rounds = wire_bytes(), session.channel.bytes_sent, session.cost.rounds
-    if given.profile:
-        profile.enable()
-    seconds, result = timed(given.repeats, barrier, act)
-    profile.disable()
-    payload, rounds = session.channel.bytes_sent - payload, session.cost.rounds - rounds
-    barrier()
-    wire = wire_bytes() - wire
-    error = task.error(result.reveal())
-    each = {"payload": payload / given.repeats, "wire": wire / given.repeats, "rounds": rounds / given.repeats}
-    report("reticent", "cryptography", seconds=seconds, error=error, where=where.shares(profile), **each)
 
 
 if __name__ == "__main__":

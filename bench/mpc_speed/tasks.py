@@ -6,7 +6,7 @@ import argparse
 import importlib.metadata
 import itertools
 import json
-import statistics
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,11 +28,13 @@ class Task:
     Attributes:
       title: For the table.
       operands: Shapes, by name.
+      repeats: How often it is repeated in one process.
       compute: The same expression for tensors of either system and for numpy.
     """
 
     title: str
     operands: Mapping[str, tuple[int, ...]]
+    repeats: int
     compute: Callable[[Mapping[str, Any]], Any]
 
     def arrays(self) -> Arrays:
@@ -70,17 +72,16 @@ def _mlp_shapes() -> dict[str, tuple[int, ...]]:
 
 
 TASKS = {
-    "product": Task("product 128x784x128", {"x": (128, 784), "w": (784, 128)}, lambda x: x["x"] @ x["w"]),
-    "relu": Task("ReLU of 100,000", {"x": (100_000,)}, lambda x: x["x"].relu()),
-    "mlp": Task("MLP 784-128-128-10, batch 128", _mlp_shapes(), _mlp),
+    "product": Task("product 128x784x128", {"x": (128, 784), "w": (784, 128)}, 15, lambda x: x["x"] @ x["w"]),
+    "relu": Task("ReLU of 100,000", {"x": (100_000,)}, 7, lambda x: x["x"].relu()),
+    "mlp": Task("MLP 784-128-128-10, batch 128", _mlp_shapes(), 7, _mlp),
 }
 
 
 def arguments() -> argparse.Namespace:
     """Return what the script of a party was started with."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--task", choices=TASKS, required=True)
-    parser.add_argument("--repeats", type=int, required=True)
+    parser.add_argument("--task", choices=TASKS, action="append", required=True)
     parser.add_argument("--party", required=True, help="party file, or rank")
     parser.add_argument("--parties", type=int)
     parser.add_argument("--provider")
@@ -92,17 +93,6 @@ def arguments() -> argparse.Namespace:
 WARM = 2
 
 
-def timed(repeats: int, barrier: Callable[[], None], act: Callable[[], Any]) -> tuple[list[float], Any]:
-    """Return the seconds of each repetition, after all parties were ready, and the last result."""
-    seconds, result = [], None
-    for _ in range(repeats):
-        barrier()
-        start = time.perf_counter()
-        result = act()
-        seconds.append(time.perf_counter() - start)
-    return seconds, result
-
-
 def wire_bytes() -> int:
     """Return all bytes that have gone over the loopback of this network namespace, headers and all."""
     for line in Path("/proc/net/dev").read_text().splitlines():
@@ -112,8 +102,34 @@ def wire_bytes() -> int:
     return 0
 
 
+def cpu_seconds() -> float:
+    """Return the CPU seconds so far of all participants: the processes that this one's parent has started."""
+    parent = os.getppid()
+    total = 0
+    for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
+        total += sum(int(thread.read_text().split()[0]) for thread in Path(f"/proc/{pid}/task").glob("*/schedstat"))
+    return total * 1e-9
+
+
+def measured(repeats: int, barrier: Callable[[], None], act: Callable[[], Any]) -> tuple[dict[str, Any], Any]:
+    """Warm up, repeat `act`, each time after all parties were ready; return what was found and the last result."""
+    result: Any = None
+    for _ in range(WARM):
+        barrier()
+        act()
+    barrier()
+    wire, cpu, seconds = wire_bytes(), cpu_seconds(), []
+    for _ in range(repeats):
+        barrier()
+        start = time.perf_counter()
+        result = act()
+        seconds.append(time.perf_counter() - start)
+    barrier()
+    each = {"wire": (wire_bytes() - wire) / repeats, "cpu": (cpu_seconds() - cpu) / repeats}
+    return {"seconds": seconds, **each}, result
+
+
 def report(*packages: str, **found: Any) -> None:
     """Print what was found as one line."""
     versions = {package: importlib.metadata.version(package) for package in ("torch", "numpy", *packages)}
-    median = statistics.median(found["seconds"]) if found.get("seconds") else None
-    print(json.dumps({**found, "median": median, "versions": versions}), flush=True)
+    print(json.dumps({**found, "versions": versions}), flush=True)

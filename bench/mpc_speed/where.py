@@ -21,10 +21,9 @@ CAUSES = {
 }  # fmt: skip
 
 
-def shares(profile: cProfile.Profile) -> dict[str, float]:
+def shares(profile: cProfile.Profile | None) -> dict[str, float]:
     """Return every cause's share of the profiled time, largest first; empty if nothing was profiled."""
-    profile.create_stats()
-    if not profile.stats:  # type: ignore[attr-defined]
+    if not profile:
         return {}
     seconds: Counter[str] = Counter()
     for (file, _, function), (_, _, own, _, _) in pstats.Stats(profile).stats.items():  # type: ignore[attr-defined]

@@ -56,10 +56,13 @@ class Link:
 
     def put(self, kind: Kind, *parts: Data) -> int:
         """Send a frame, or keep what the kernel does not take now; never waits. Return the bytes of its body."""
-        views = [memoryview(part).cast("B") for part in parts if memoryview(part).nbytes]
-        size = sum(view.nbytes for view in views)
+        size = sum(len(part) if isinstance(part, bytes) else memoryview(part).nbytes for part in parts)
         queued = len(self._unsent)
-        self._unsent.extend(_pieces([memoryview(header(kind, size)), *views]))
+        if size <= _SMALL:
+            self._unsent.append(memoryview(b"".join((header(kind, size), *parts))))
+        else:
+            views = [memoryview(part).cast("B") for part in parts if memoryview(part).nbytes]
+            self._unsent.extend(_pieces([memoryview(header(kind, size)), *views]))
         if kind == Kind.DATA:
             self.sent += 1
         if not queued:
