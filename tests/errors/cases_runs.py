@@ -215,6 +215,55 @@ def _records_cross(folder: pathlib.Path) -> object:
     )
 
 
+def _cut_plan(folder: pathlib.Path) -> RunFolder:
+    """A run of split learning that has not begun."""
+    from reticent.training.models import two_layer
+
+    label = {"name": "ill", "kind": "label", "values": ["no", "yes"]}
+    bound = reticent.plan(
+        model=two_layer,
+        sites=["a", "b"],
+        data={"kind": "table", "columns": [{"name": "age", "kind": "number", "range": [0.0, 1.0]}, label]},
+        learning={"method": "split", "rounds": 1, "batch_size": 4, "learning_rate": 0.1},
+        split={"cut": "1"},
+        privacy={"guarantee": "none", "reason": "made up"},
+        aggregation=None,
+    )
+    return RunFolder.create(folder, bound.plan, "", base=folder, settings={})
+
+
+def _part_missing(folder: pathlib.Path) -> object:
+    from reticent.runs.splitting import joined_state
+
+    run = _cut_plan(folder)
+    return joined_state(run.plan, {}, run.path / "sites")
+
+
+def _other_people(_: pathlib.Path) -> object:
+    """Two sites whose lists of people differ tell each other a digest, and no more."""
+    from reticent.channels import threads
+    from reticent.runs.computing import _exchange, _Shapes
+
+    plan = mock.Mock(contract=mock.Mock(person="id"))
+    plan.sites = [mock.Mock(), mock.Mock()]
+    plan.sites[0].name, plan.sites[1].name = "north", "south"
+    plan.computation.holds = "columns"
+    here, there = threads(["north", "south"], deadline=5.0)
+    there.send(0, encode(_Shapes(3, 1, b"other")))
+    return _exchange(plan, _Shapes(3, 1, b"order"), here)
+
+
+def _encrypted(folder: pathlib.Path, columns: list[dict[str, object]], rows: str) -> object:
+    from reticent.data import Contract
+    from reticent.runs import predict_encrypted
+
+    label = {"name": "ill", "kind": "label", "values": ["no", "yes"]}
+    contract = Contract.model_validate({"kind": "table", "columns": [*columns, label], "standardise": "none"})
+    (folder / "rows.csv").write_text(rows)
+    bundle = Bundle(folder, mock.Mock(contract=contract))
+    return predict_encrypted(bundle, folder / "rows.csv", base=folder, precision=1e-3)
+
+
 def _locked(folder: pathlib.Path) -> object:
     with durable.exclusive(folder / "lock", what="a test"), durable.exclusive(folder / "lock", what="a test"):
         return None
@@ -278,6 +327,11 @@ CASES: dict[str, Callable[[pathlib.Path], object]] = {
     "plan-differs": lambda folder: _ready(folder, plan_hash="another"),
     "population-differs": _consent(population="another hospital"),
     "purpose-not-allowed": _consent(purposes=["something else"]),
+    "bounds-not-declared": lambda folder: _encrypted(folder, [{"name": "age", "kind": "number"}], "age\n1\n"),
+    "nothing-to-predict": lambda folder: _encrypted(folder, [{"name": "age", "kind": "number"}], "age\n"),
+    "part-not-here": _part_missing,
+    "parts-stay-apart": lambda folder: export(Bundle(folder, _cut_plan(folder).plan), folder / "new", card=""),
+    "rows-not-aligned": _other_people,
     "cut-sends-records": _records_cross,
     "reply-forgotten": _forgotten,
     "request-changed": _request_changed,

@@ -132,4 +132,12 @@ EXPLANATIONS: dict[str, str] = {
         "Sites hold columns of the same people, and their lists of people differ: a person is missing somewhere, or is "
         "called by another name. Joined by position the rows would be wrong, so nothing was shared. Agree on one list."
     ),
+    "part-not-here": (
+        "In split learning every party keeps its own part of the model. The whole model can be used only where the folders "
+        "of all parties lie, as after a run on one machine, and here one is missing. Nothing was computed."
+    ),
+    "parts-stay-apart": (
+        "The model was trained in parts that belong to different parties, and a bundle would put them into one hand. Each "
+        "party keeps its part; on a machine that owns all folders of a run, `reticent predict` joins them for the moment."
+    ),
 }
