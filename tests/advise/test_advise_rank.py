@@ -203,6 +203,19 @@ def test_masks_are_not_offered_to_two_parties() -> None:
     assert all(M not in answer.techniques for answer in advice.answers)
 
 
+def test_a_guarantee_needs_all_of_its_conditions() -> None:
+    """Each condition of a line of the table counts by itself."""
+    (cover,) = COVERS[M][Concern.updates][:1]
+    assert cover.holds(needs(), (F, M))
+    assert not cover.holds(needs(), (M,))
+    assert not cover.holds(needs(parties=2), (F, M))
+    assert not cover.holds(needs(task="statistics"), (F, M))
+    assert not cover.holds(needs(data="columns"), (F, M))
+    trusted = next(cover for cover in COVERS[P][Concern.rows] if cover.trusted)
+    assert trusted.holds(needs(trusted_party=True), (P,))
+    assert not trusted.holds(needs(), (P,))
+
+
 def test_a_slow_network_moves_what_talks_much_down() -> None:
     case = {"protect": (Concern.rows,), "published": False, "rows": 500}
     near, far = (

@@ -34,9 +34,7 @@ def views(offer: Offer, needs: Needs) -> tuple[View, ...]:
         return _sharing(needs)
     if lead is T.plain:
         return _plain(offer, needs)
-    if lead in (T.cut, T.vertical) and T.privacy in offer.techniques:
-        return tuple(View(row.party, f"{row.sees}; noised", row.does_not_see) for row in _SINGLE[lead])
-    return _SINGLE[lead]
+    return _NOISED[lead] if T.privacy in offer.techniques else _SINGLE[lead]
 
 
 def _federated(offer: Offer) -> tuple[View, ...]:
@@ -116,14 +114,40 @@ _SINGLE: dict[Technique, tuple[View, ...]] = {
     ),
     T.vertical: (
         View(
+            "the coordinator, which joins the parts",
+            "the activations of every record from every party, the gradient at the output for every record",
+            "columns and labels as they are; both can be guessed from what it sees",
+        ),
+        View("the party with the labels", "the outputs for every record, which records are common", "others' columns"),
+        View(
+            "the other parties",
+            "the gradients for each of their records, which records are common",
+            "others' columns; labels as they are, though gradients tell them apart",
+        ),
+    ),
+}
+
+_ROWS_NOISED = "what a record or a label says, beyond epsilon and delta"
+_NOISED: dict[Technique, tuple[View, ...]] = {
+    T.cut: (
+        View("the server", "noised activations and noised gradients for every record", _ROWS_NOISED),
+        View("the party with the rows", "its own side of the network", "the server's side"),
+    ),
+    T.vertical: (
+        View(
+            "the coordinator, which joins the parts",
+            "noised activations and noised gradients for every record",
+            _ROWS_NOISED,
+        ),
+        View(
             "the party with the labels",
-            "the activations of every record from every other party, which records are common",
-            "the others' columns as they are; they can be guessed from the activations",
+            "outputs for every record, computed from noised activations; which records are common",
+            "what others' columns say of a record, beyond epsilon and delta",
         ),
         View(
             "the other parties",
-            "gradients for each of their records, which records are common",
-            "the labels as they are; gradients give them away unless they are noised",
+            "noised gradients for each of their records, which records are common",
+            _ROWS_NOISED,
         ),
     ),
 }
