@@ -117,7 +117,7 @@ ARCHITECTURES = {
         lambda: nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 7), nn.ReLU(inplace=True), nn.Linear(7, 3)),
         (6,),
         "1",
-        ("0", "3"),
+        ("0", "2"),  # the head begins with an operation in place
     ),
     "lenet": Architecture(LeNet, (1, 8, 8), "conv2", ("conv1", "fc1")),
     "residual": Architecture(Residual, (6,), "add", ("relu", "block")),

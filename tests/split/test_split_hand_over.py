@@ -114,8 +114,10 @@ class Lying:
 def test_a_key_that_the_coordinator_puts_in_is_refused(world: Any) -> None:
     """The attack that would give it the bottom: its own key in the place of the next site's."""
     own = Courier("coordinator", b"", SigningKey.generate(), Roster({}))
+    phases: list[str] = []
 
     def change(phase: str, site: str, body: bytes) -> bytes:
+        phases.append(phase)
         if phase != "train/close" or site != "east":
             return body
         asked = decode(body, CloseRequest, limit=1 << 30)
@@ -124,6 +126,8 @@ def test_a_key_that_the_coordinator_puts_in_is_refused(world: Any) -> None:
     with pytest.raises(IdentityError) as caught:
         Lying(world, change).run()
     assert caught.value.code == "bad-signature"
+    # The site that should seal refuses; had it sealed, the coordinator could have read the box already.
+    assert phases[-1] == "train/close"
 
 
 def test_a_close_without_the_next_sites_key_is_refused(world: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,7 +13,7 @@ from reticent.errors import IdentityError, InternalError, PolicyRefused, QuorumL
 from reticent.messages import decode, encode
 from reticent.roles import Request
 from reticent.split.state import Checkpoint
-from reticent.split.wire import BatchRequest, Open
+from reticent.split.wire import BatchRequest, HeadRequest, Open
 
 SITES = ("north", "south")
 ADAM = split.Optimizer(name="adam", learning_rate=0.01)
@@ -218,6 +219,43 @@ def test_steps_out_of_order_are_refused(world: Any) -> None:
         assert caught.value.code == "split-out-of-order"
     with pytest.raises(PolicyRefused):
         ask("train/batch-1", nothing, attempt=2)
+
+
+def test_a_head_answers_once_and_before_the_bottom_goes_on(world: Any) -> None:
+    """A coordinator that may ask twice for one batch could probe its labels with outputs of its choice."""
+    parties = Parties(world, "u-shape")
+    client = parties.clients["north"]
+
+    def ask(phase: str, body: object) -> bytes:
+        return client.handle(Request("run", 1, 1, phase, encode(body)), None).message
+
+    ask("train/open", Open(parties.settings.digest()))
+    ask("train/batch-0", BatchRequest(None))
+    above, below = np.zeros((16, 7)), np.zeros((16, 9))
+    for phase, body in (
+        ("train/batch-1", BatchRequest(below)),  # the head has not been asked
+        ("train/head-0", HeadRequest(np.zeros((1, 7)))),  # one row alone
+        ("train/head-0", HeadRequest(np.zeros((32, 7)))),
+    ):
+        with pytest.raises(IdentityError) as caught:
+            ask(phase, body)
+        assert caught.value.code == "split-out-of-order"
+    for wrong in (np.zeros((16, 3)), np.zeros((16, 7), dtype=np.float32), np.zeros((16, 2, 2))):
+        clients = Parties(world, "u-shape").clients
+        for phase, body in (("open", Open(parties.settings.digest())), ("batch-0", BatchRequest(None))):
+            clients["north"].handle(Request("run", 1, 1, f"train/{phase}", encode(body)), None)
+        with pytest.raises(IdentityError) as caught:
+            clients["north"].handle(Request("run", 1, 1, "train/head-0", encode(HeadRequest(wrong))), None)
+        assert caught.value.code == "wrong-activations"
+    ask("train/head-0", HeadRequest(above))
+    for phase, body in (("train/head-0", HeadRequest(above)), ("train/batch-1", BatchRequest(None))):
+        with pytest.raises(IdentityError) as caught:
+            ask(phase, body)
+        assert caught.value.code == "split-out-of-order"
+    with pytest.raises(IdentityError) as caught:
+        ask("train/batch-1", BatchRequest(np.full((16, 9), np.nan)))
+    assert caught.value.code == "wrong-gradient"
+    ask("train/batch-1", BatchRequest(below))
 
 
 def test_the_coordinator_takes_its_steps_in_turn(world: Any) -> None:

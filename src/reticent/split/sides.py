@@ -48,7 +48,7 @@ class Side:
         self._entered = values.detach().requires_grad_(not self._first)
         with torch.set_grad_enabled(not (self._first and self.frozen)):
             # An operation in place must not change the leaf.
-            self._left = self.module(self._entered if self._first else self._entered.clone())
+            self._left = self._output(self._entered if self._first else self._entered.clone())
         return self._left
 
     @property
@@ -107,7 +107,20 @@ class Side:
         """Return the output in evaluation mode, without a graph."""
         self.module.eval()
         with torch.no_grad():
-            output: Tensor = self.module(values.clone())
+            return self._output(values.clone())
+
+    def _output(self, values: Tensor) -> Tensor:
+        """Return what the module makes of `values`; what another party sent may fit nothing here."""
+        try:
+            output: Tensor = self.module(values)
+        except (IndexError, RuntimeError, TypeError, ValueError) as error:
+            if self._first:
+                raise
+            raise IdentityError(
+                "wrong-activations",
+                f"values of shape {tuple(values.shape)} and type {values.dtype} arrived, which this part cannot read",
+                hint="run the same version, the same model and the same settings at every party",
+            ) from error
         return output
 
     def drop(self) -> None:
