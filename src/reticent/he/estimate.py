@@ -54,6 +54,10 @@ class Estimate:
         """The same, where slots that hold no number are 0."""
         return replace(self, low=min(self.low, 0.0), high=max(self.high, 0.0))
 
+    def hull(self, other: Estimate) -> Estimate:
+        """The same errors, with a range that holds both."""
+        return replace(self, low=min(self.low, other.low), high=max(self.high, other.high))
+
     def noisier(self, deviation: float) -> Estimate:
         """With new independent noise."""
         return replace(self, spread=math.hypot(self.spread, deviation))
@@ -98,6 +102,10 @@ class Estimator:
         """A vector whose values were checked against `bound`, encrypted at the top level."""
         scale = self._parameters.scale(self._parameters.depth)
         return Estimate(-bound, bound, gaussian=self._noise.fresh / scale, common=FLOAT * bound)
+
+    def zero(self, level: int) -> Estimate:
+        """The encryption of zero: made at the top level, its noise counts in steps of the scale of `level`."""
+        return Estimate(0.0, 0.0, gaussian=self._noise.fresh / self._parameters.scale(level))
 
     def plain(self, values: NDArray[np.float64], level: int) -> Estimate:
         """Numbers of the evaluator, encoded for `level`."""

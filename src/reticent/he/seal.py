@@ -291,13 +291,8 @@ class SealBackend:
     def load_cipher(self, data: bytes, *, level: int, scale: float) -> _Cipher:
         out = self._s.Ciphertext()
         self._load(out, data)
-        if not (
-            out.size() == 2
-            and out.is_ntt_form()
-            and list(out.parms_id()) == list(self._ids[level])
-            and out.scale == scale
-            and not out.is_transparent()
-        ):
+        expected = out.size() == 2 and out.is_ntt_form() and not out.is_transparent()
+        if not (expected and list(out.parms_id()) == list(self._ids[level]) and out.scale == scale):
             raise malformed("ciphertext", "it has another level, scale or size than its message says")
         return _Cipher(out, level)
 

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reticent.errors import DataError, UsageError
+from reticent.errors import UsageError
 from reticent.he.estimate import Estimate
 from reticent.he.layout import Layout
+from reticent.he.operands import numbers_of, unequal_lengths
 from reticent.he.port import Cipher, TransparentResultError
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Vector:
 
     @property
     def ciphers(self) -> list[Cipher]:
-        """The ciphertexts, one for each chunk of the layout."""
+        """One for each chunk of the layout."""
         return list(self._ciphers)
 
     @property
@@ -92,17 +93,17 @@ class Vector:
     def __add__(self, other: Any) -> Vector:
         if isinstance(other, Vector):
             return self._combined(other, self.context.backend.add)
-        return self._plus(_numbers(other))
+        return self._plus(numbers_of(other))
 
     __radd__ = __add__
 
     def __sub__(self, other: Any) -> Vector:
         if isinstance(other, Vector):
             return self._combined(other, self.context.backend.sub, sign=-1.0)
-        return self._plus(-_numbers(other))
+        return self._plus(-numbers_of(other))
 
     def __rsub__(self, other: Any) -> Vector:
-        return (-self)._plus(_numbers(other))
+        return (-self)._plus(numbers_of(other))
 
     def __neg__(self) -> Vector:
         ciphers = [self.context.backend.negate(c) for c in self._ciphers]
@@ -136,7 +137,7 @@ class Vector:
         grown = layout.length > len(self)
         estimate = (self._slots if grown else self.estimate).plus(self.context.estimator.plain(numbers, level))
         if grown or not layout.clean:
-            estimate = _hull(estimate, self._slots)
+            estimate = estimate.hull(self._slots)
         estimate = self.check_range(estimate, level)
         plains: list[Any]
         if numbers.ndim == 0 and layout.full:
@@ -154,7 +155,7 @@ class Vector:
     def __mul__(self, other: Any) -> Vector:
         if isinstance(other, Vector):
             return self._product(other).rescaled()
-        numbers = _numbers(other)
+        numbers = numbers_of(other)
         if numbers.ndim == 0 and float(numbers).is_integer() and abs(float(numbers)) <= _INTEGER:
             return self._times_integer(int(numbers))
         return self._product(numbers).rescaled()
@@ -162,7 +163,7 @@ class Vector:
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> Vector:
-        numbers = _numbers(other)
+        numbers = numbers_of(other)
         if not numbers.all():
             raise UsageError(
                 "division-by-zero", "an encrypted vector was divided by zero", hint="divide by other numbers"
@@ -184,14 +185,14 @@ class Vector:
         estimate = self.check_range(self.estimate.scaled(float(factor)), level)
         if factor == 0:
             zero = backend.zero(self.context.evaluation.handle, level=level, scale=self._ciphers[0].scale)
-            return Vector(self.context, [zero] * self.layout.chunks, replace(self.layout, clean=True), self._nothing())
+            return Vector(
+                self.context,
+                [zero] * self.layout.chunks,
+                replace(self.layout, clean=True),
+                self.context.estimator.zero(level),
+            )
         plain = backend.encode(float(factor), level=level, scale=1.0)
         return Vector(self.context, [backend.mul_plain(c, plain) for c in self._ciphers], self.layout, estimate)
-
-    def _nothing(self) -> Estimate:
-        # The encryption of zero was made at the top level; its noise counts in steps of our scale.
-        growth = self.context.parameters.scale(self.context.parameters.depth) / self._ciphers[0].scale
-        return Estimate(0.0, 0.0, gaussian=self.context.estimator.fresh(0.0).gaussian * growth)
 
     def _product(self, other: Vector | Array) -> _Product:
         """Return the product before rescaling, checked against what the level below holds."""
@@ -232,7 +233,7 @@ class Vector:
     def dot(self, other: Any) -> Vector:
         """Return the inner product with a vector or array of the same length, a vector of length 1; costs a level."""
         if not isinstance(other, Vector):
-            other = np.broadcast_to(_numbers(other), (len(self),))
+            other = np.broadcast_to(numbers_of(other), (len(self),))
         elif not (self.layout.readable or other.layout.readable):
             return self._cleared().dot(other)
         return self._product(other).summed().rescaled()
@@ -299,14 +300,14 @@ class Vector:
                 "mixed-contexts", "two vectors under different keys", hint="encrypt both with the same context"
             )
         if len(self) != len(other) and 1 not in (len(self), len(other)):
-            raise _unequal(len(self), len(other))
+            raise unequal_lengths(len(self), len(other))
         return self.layout if len(self) >= len(other) else other.layout
 
     def _layout_with(self, numbers: Array) -> Layout:
         if numbers.ndim == 0 or len(numbers) in (1, len(self)):
             return self.layout
         if len(self) != 1:
-            raise _unequal(len(self), len(numbers))
+            raise unequal_lengths(len(self), len(numbers))
         return Layout(len(numbers), self.layout.slots)
 
     def _spread(self, layout: Layout) -> list[Cipher]:
@@ -354,41 +355,6 @@ class _Product:
         return Vector(self._context, ciphers, self._layout, estimate)
 
 
-def _numbers(other: Any) -> Array:
-    """Return a number or a one-dimensional array as float64."""
-    try:
-        numbers = np.asarray(other, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise UsageError(
-            "unsupported-operand",
-            f"an encrypted vector with a {type(other).__name__}",
-            hint="use a number, a one-dimensional array, or another encrypted vector",
-        ) from error
-    if numbers.ndim > 1 or numbers.size == 0:
-        raise DataError(
-            "operand-shape",
-            f"an operand of shape {numbers.shape} for an encrypted vector",
-            hint="use a number or one dimension; matrices belong behind @",
-        )
-    if not np.isfinite(numbers).all():
-        raise DataError(
-            "operand-not-finite", "an operand that is infinite or not a number", hint="replace missing values first"
-        )
-    return numbers
-
-
 def _pairs(a: Vector, b: Vector) -> list[tuple[Cipher, Cipher]]:
     wide = a.layout if len(a) >= len(b) else b.layout
     return list(zip(a._spread(wide), b._spread(wide), strict=True))
-
-
-def _hull(a: Estimate, b: Estimate) -> Estimate:
-    return replace(a, low=min(a.low, b.low), high=max(a.high, b.high))
-
-
-def _unequal(a: int, b: int) -> UsageError:
-    return UsageError(
-        "length-mismatch",
-        f"encrypted vectors of lengths {a} and {b} were combined",
-        hint="use equal lengths, or length 1 for one number to all",
-    )
