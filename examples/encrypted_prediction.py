@@ -9,6 +9,7 @@ hospital; the laboratory's makes the model from the name `encrypted_prediction:l
 
 from __future__ import annotations
 
+import textwrap
 import time
 
 import numpy as np
@@ -82,10 +83,11 @@ def main() -> None:
         f"{np.abs(found.values - clear).max():.1e} (promised: at most {found.precision:g})."
     )
     right = ((found.values[:, 0] > 0.5) == (diagnoses > 0.5)).mean()
-    print(
-        f"Right for {right:.1%} of the patients; always calling the larger class {max(diagnoses.mean(), 1 - diagnoses.mean()):.1%}."
-    )
-    print(f"\nWhat was promised, by Program.explain():\n\n{program.explain()}")
+    usual = max(diagnoses.mean(), 1 - diagnoses.mean())
+    print(f"Right for {right:.1%} of the patients; always calling the larger class: {usual:.1%}.")
+    print("\nWhat was promised, by Program.explain():")
+    for paragraph in program.explain().split("\n\n"):
+        print(f"\n{textwrap.fill(paragraph, 100)}")
 
 
 if __name__ == "__main__":
