@@ -6,7 +6,7 @@
     result = reticent.run(plan)
 
 The techniques are packages of their own, usable alone: `reticent.dp`, `reticent.training`, `reticent.federated`,
-`reticent.secagg`, `reticent.ledger`. Names here are imported when they are first used; importing `reticent` loads
+`reticent.secagg`, `reticent.mpc`, `reticent.he`, `reticent.split`, `reticent.ledger`; `reticent.advise` helps to choose. Names here are imported when they are first used; importing `reticent` loads
 neither torch nor pandas.
 """
 
@@ -20,14 +20,18 @@ __all__ = [
     "Plan",
     "Result",
     "ReticentError",
+    "advise",
     "data",
     "dp",
     "federated",
+    "he",
     "ledger",
+    "mpc",
     "plan",
     "resume",
     "run",
     "secagg",
+    "split",
     "training",
 ]
 
@@ -40,7 +44,7 @@ _WHERE = {
     "resume": "reticent.api",
     "run": "reticent.api",
 }
-_PACKAGES = ("data", "dp", "federated", "ledger", "secagg", "training")
+_PACKAGES = ("advise", "data", "dp", "federated", "he", "ledger", "mpc", "secagg", "split", "training")
 
 
 def __getattr__(name: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from reticent.dp.release import Relation, Unit
 
@@ -20,6 +21,7 @@ class Guarantee:
       unit: Whose presence is hidden.
       relation: The neighbouring relation.
       holds_against: Everyone against whom the promise holds, in words.
+      protects: All `records`, or their `labels` alone (under replace-one).
     """
 
     epsilon: float
@@ -27,6 +29,7 @@ class Guarantee:
     unit: Unit
     relation: Relation
     holds_against: str
+    protects: Literal["records", "labels"] = "records"
 
     def best_guess(self, *, prior: float = 0.5) -> float:
         """Return the most a perfect attacker can believe after seeing the release, starting from `prior`."""
@@ -46,18 +49,20 @@ class Guarantee:
             1 - (1 - self.delta - at_false_positives) / growth,
         )
 
+    @property
+    def secret(self) -> str:
+        """What an attacker tries to find out: a clause that follows "who was sure"."""
+        if self.protects == "labels":
+            return f"which of two labels one particular {self.unit} has"
+        if self.relation == "replace_one":  # presence may be public: what is hidden is which of two the unit is
+            return f"which of two versions of one particular {self.unit}'s data was used"
+        return f"whether one particular {self.unit} {'was used' if self.unit == 'record' else 'took part'}"
+
     def sentence(self) -> str:
         """Return the promise in words, for the report and the terminal. Epsilon is rounded up."""
-        took_part = {
-            "record": "whether one particular record was used",
-            "person": "whether one particular person took part",
-            "site": "whether one particular site took part",
-        }[self.unit]
-        if self.relation == "replace_one":  # presence may be public: what is hidden is which of two the unit is
-            took_part = f"which of two versions of one particular {self.unit}'s data was used"
         guess = math.ceil(self.best_guess() * 1000) / 10
         return (
-            f"Someone who was 50 % sure {took_part} can become at most {guess:g} % sure; this holds against "
+            f"Someone who was 50 % sure {self.secret} can become at most {guess:g} % sure; this holds against "
             f"{self.holds_against}, except with probability about {self.delta:g} "
             f"(epsilon {math.ceil(self.epsilon * 100) / 100:.2f}, delta {self.delta:g}, unit {self.unit}, "
             f"neighbours: {self.relation.replace('_', ' ')})."

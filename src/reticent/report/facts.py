@@ -98,12 +98,14 @@ class Promise(_Fact):
 
     Attributes:
       sentence: The promise in one sentence.
+      secret: What an attacker tries to find out, as a clause.
       in_a_hundred: Of 100 equally informed attackers who accept 1 false alarm in 100, how many at most are right about
         somebody who took part (rounded up).
       derived_epsilon: Epsilon computed again from the events of this plan, at the promised delta.
     """
 
     sentence: str
+    secret: str = ""
     epsilon: float
     delta: float
     unit: Unit

@@ -66,6 +66,7 @@ def promise_of(plan: Plan) -> Promise | None:
     derived = next(point.epsilon for point in profile if point.delta == guarantee.delta)
     return Promise(
         sentence=guarantee.sentence(),
+        secret=guarantee.secret,
         epsilon=guarantee.epsilon,
         delta=guarantee.delta,
         unit=guarantee.unit,

@@ -31,7 +31,12 @@ def crossing(plan: Plan) -> str:
     if plan.computation is not None:
         return "every number was shared, so that no party but the owner saw it; the model was opened at the end"
     if plan.split is not None:
-        noised = "with noise" if plan.split.boundary else "as they are"
+        noises = list(plan.split.boundary.values())
+        if noises and not noises[0].activation_noise:
+            return (
+                "activations of single rows went to the coordinator as they are, gradients where labels are with noise"
+            )
+        noised = "with noise" if noises else "as they are"
         return f"activations and gradients of single rows went to the coordinator {noised}"
     if plan.aggregation.protocol == "secagg":
         threshold = plan.aggregation.threshold
@@ -82,6 +87,11 @@ def _mechanism(plan: Plan) -> str:
         )
     if plan.split is not None:
         noise = next(iter(plan.split.boundary.values()))
+        if not noise.activation_noise:
+            return (
+                f"where the labels are, each row's gradient at the model's outputs clipped to norm {noise.output_norm:g}, "
+                "rounded to a grid, with Gaussian noise, before anything is computed from it (noise mode local)"
+            )
         return (
             f"each row's activation clipped to norm {noise.activation_norm:g}, its gradient of the site's part to "
             f"{privacy.max_grad_norm:g} and at the outputs to its declared norm; rounding to a grid; Gaussian noise on "

@@ -204,6 +204,7 @@ def split_client(
         key=key,
         roster=roster,
         checkpoints=checkpoints,
+        covers="labels" if plan.guarantee and plan.guarantee.protects == "labels" else "record",
         **defences(plan, plan.site(site), train.units),
     )
 
@@ -265,14 +266,16 @@ def defences(plan: Plan, site: SitePlan, units: NDArray[np.int64]) -> dict[str, 
         "population": site.population,
         "dataset": site.dataset,
     }
-    activations = BoundaryPrivacy(
-        kind="activations",
-        noise=BoundaryNoise(vectors=noise.activation_noise, updates=noise.update_noise),
-        max_norm=noise.activation_norm,
-        max_update_norm=noise.update_norm,
-        **declared,
-    )
-    found = {"activations": GaussianBoundary(activations, units=units)}
+    found: dict[str, Any] = {}
+    if noise.activation_noise:
+        activations = BoundaryPrivacy(
+            kind="activations",
+            noise=BoundaryNoise(vectors=noise.activation_noise, updates=noise.update_noise),
+            max_norm=noise.activation_norm,
+            max_update_norm=noise.update_norm,
+            **declared,
+        )
+        found["activations"] = GaussianBoundary(activations, units=units)
     if noise.output_noise:
         outputs = BoundaryPrivacy(
             kind="outputs", noise=BoundaryNoise(vectors=noise.output_noise), max_norm=noise.output_norm, **declared

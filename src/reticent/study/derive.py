@@ -92,17 +92,20 @@ def _training(study: Study) -> TrainingPlan:
 
 def _privacy(study: Study, facts: ModelFacts) -> PrivacyPlan | None:
     privacy = study.privacy
-    if privacy.target is None or privacy.unit is None or privacy.relation is None or privacy.max_grad_norm is None:
+    norm = (
+        privacy.max_grad_norm or privacy.max_gradient_norm
+    )  # where only labels are protected, there is the latter alone
+    if privacy.target is None or privacy.unit is None or privacy.relation is None or norm is None:
         return None
-    grid = dp.grid_for(privacy.max_grad_norm, facts.parameters)
+    grid = dp.grid_for(norm, facts.parameters)
     return PrivacyPlan(
         unit=privacy.unit,
         relation=privacy.relation,
         target_epsilon=privacy.target.epsilon,
         delta=privacy.target.delta,
-        max_grad_norm=privacy.max_grad_norm,
+        max_grad_norm=norm,
         grid=grid,
-        sensitivity=dp.encoded_sensitivity(privacy.max_grad_norm, grid, facts.parameters),
+        sensitivity=dp.encoded_sensitivity(norm, grid, facts.parameters),
         spare_executions=privacy.spare_executions,
         sites_per_person=privacy.sites_per_person,
     )
@@ -175,5 +178,6 @@ def _guarantee(study: Study, epsilon: float | None) -> dp.Guarantee | None:
         delta=privacy.target.delta,
         unit=privacy.unit,
         relation=privacy.relation,
+        protects=privacy.protects,
         holds_against=visibility.holds_against(study),
     )

@@ -38,6 +38,7 @@ def load_study(path: str | Path, overrides: Mapping[str, str] | None = None) -> 
     """
     path = Path(path)
     table = rooted(_read(path), path.resolve().parent)
+    table.pop("needs", None)  # what `reticent advise` was asked; the study is the answer
     given = dict(overrides or {})
     table = rooted(apply_overrides(table, given), Path.cwd())
     return parse_study(table, where=str(path), overridden=given)

@@ -173,7 +173,7 @@ class BoundaryPlan(_Value):
     """Noise where a site's part of the model ends: everything that one row moves is clipped and noised.
 
     Attributes:
-      activation_norm: Largest L2 norm of what the site sends for one row.
+      activation_norm: Largest L2 norm of what the site sends for one row; 0, as is the noise, if only labels are protected.
       activation_noise: Noise multiplier of it: standard deviation over the norm.
       update_norm: Largest L2 norm of one row's gradient of the site's part.
       update_noise: Noise multiplier of the sum by which that part learns.
@@ -181,17 +181,17 @@ class BoundaryPlan(_Value):
       output_noise: Noise multiplier of it; 0 elsewhere.
     """
 
-    activation_norm: float
-    activation_noise: float
-    update_norm: float
-    update_noise: float
-    output_norm: float
-    output_noise: float
+    activation_norm: float = 0.0
+    activation_noise: float = 0.0
+    update_norm: float = 0.0
+    update_noise: float = 0.0
+    output_norm: float = 0.0
+    output_noise: float = 0.0
 
     def one_pass(self) -> Event:
         """Return what one pass over the site's rows releases about one row, under relation `replace_one`."""
-        noise = (self.activation_noise, self.update_noise, *((self.output_noise,) if self.output_noise else ()))
-        return Composed(tuple(Gaussian(multiplier) for multiplier in noise))
+        noise = (self.activation_noise, self.update_noise, self.output_noise)
+        return Composed(tuple(Gaussian(multiplier) for multiplier in noise if multiplier))
 
 
 class SplitPlan(_Value):
@@ -320,6 +320,8 @@ class Plan(_Value):
             for name in _TECHNIQUES:
                 if name in part and part[name] is None:
                     del part[name]
+        if table["guarantee"] and table["guarantee"]["protects"] == "records":
+            del table["guarantee"]["protects"]
         return json.dumps(table, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     def site(self, name: str) -> SitePlan:

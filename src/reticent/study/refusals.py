@@ -181,8 +181,14 @@ def _promise_is_whole(study: Study, at: str) -> None:
             f"{at}privacy.reason explains why no promise is made, and one is made",
             hint='remove the reason, or set guarantee = "none"',
         )
+    if study.federated and privacy.protects == "labels":
+        raise UsageError(
+            "not-for-this-method",
+            f"{at}privacy.protects is 'labels' with method {study.learning.method!r}",
+            hint="remove it: noised updates protect whole records; labels alone can be protected in split learning",
+        )
     for key in ("unit", "relation", "target", "max_grad_norm"):
-        if getattr(privacy, key) is None:
+        if getattr(privacy, key) is None and (key, privacy.protects) != ("max_grad_norm", "labels"):
             raise UsageError("missing-key", f"{at}privacy.{key} is missing", hint=_ADD[key])
     if not study.federated:
         return

@@ -111,6 +111,7 @@ class PrivacySection(Section):
 
     Attributes:
       max_grad_norm: How far one unit may move the model in a step.
+      protects: Split learning: everything in a row (`records`), or its label alone (`labels`).
       max_activation_norm, max_gradient_norm: Split learning: largest L2 norm of what leaves a site for one row, and of
         what comes back for it.
     """
@@ -121,6 +122,7 @@ class PrivacySection(Section):
     relation: Relation | None = None
     target: TargetSection | None = None
     max_grad_norm: Positive | None = None
+    protects: Literal["records", "labels"] = "records"
     max_activation_norm: Positive | None = None
     max_gradient_norm: Positive | None = None
     sampling_probability: Share | None = None

@@ -126,7 +126,7 @@ def boundary(study: Study) -> dict[str, BoundaryPlan]:
 
     privacy, target = study.privacy, study.privacy.target
     activation, update, output = privacy.max_activation_norm, privacy.max_grad_norm, privacy.max_gradient_norm
-    if target is None or activation is None or update is None or output is None:
+    if target is None or output is None:
         return {}
     passes = study.learning.rounds + privacy.spare_executions
     once = boundary_noise_multiplier(epsilon=target.epsilon, delta=target.delta, passes=passes, trains=False).vectors
@@ -134,6 +134,10 @@ def boundary(study: Study) -> dict[str, BoundaryPlan]:
     found = {}
     for name in sorted(study.sites):
         labels = not study.by_columns or name == study.label_site
+        if activation is None or update is None:  # only labels are protected, where they are
+            if labels:
+                found[name] = BoundaryPlan(output_norm=output, output_noise=_up(once))
+            continue
         shares = _SHARES if labels else {key: _SHARES[key] / (1 - _SHARES["outputs"]) for key in _SHARES}
         found[name] = BoundaryPlan(
             activation_norm=activation,
@@ -177,11 +181,12 @@ def _up(multiplier: float) -> float:
 
 def who_sees(study: Study) -> tuple[Visibility, ...]:
     """Return the table *who sees what*: own site, other sites, coordinator, reader."""
-    noised = "noised " if study.privacy.claimed else ""
+    noised = "noised " if _records_protected(study) else ""
+    back = "noised " if study.privacy.claimed else ""
     return (
         Visibility(
             party="a person's own site",
-            sees=f"its own records, its own part of the model, and the {noised}gradients that come back for its rows",
+            sees=f"its own records, its own part of the model, and the {back}gradients that come back for its rows",
             does_not_see="records or activations of any other site, and the coordinator's part of the model",
         ),
         _other_sites(study, noised),
@@ -260,6 +265,11 @@ def _uncovered(study: Study) -> Iterator[str]:
             "Measured, no guarantee: activations and gradients of single rows leave the sites as they are. The report "
             "shows how much known attacks found; an attack that was not tried may find more."
         )
+    elif not _records_protected(study):
+        yield (
+            "Everything but the labels: activations of single rows leave the sites as they are, and inputs can often be "
+            "reconstructed from them. And what the features themselves say about the label."
+        )
     yield "How many training and test rows a site has, which row is in which batch, and whether and when a site answers."
     if study.by_columns:
         yield "Whether a person is in the set that all sites hold: joining rows presupposes that they know."
@@ -273,6 +283,10 @@ def _uncovered(study: Study) -> Iterator[str]:
     yield "A party that departs from the protocol, or enters false records: it can spoil the model, and learn more."
     yield "Both parts of the model, put together, and any attack on the whole model."
     yield "A site's own exact files (data, its part of the model, keys) and whoever can read them there."
+
+
+def _records_protected(study: Study) -> bool:
+    return study.privacy.claimed and study.privacy.protects == "records"
 
 
 def _section(study: Study) -> SplitSection:

@@ -201,10 +201,18 @@ def _promise_at_the_cut(study: Study, at: str) -> None:
             f"{at}privacy.unit is 'person', and a person of {study.data.person!r} may have any number of rows",
             hint='use unit = "record", or one row for each person: person = "row"',
         )
-    for key in ("max_activation_norm", "max_gradient_norm"):
-        if getattr(privacy, key) is None:
+    labels_alone = privacy.protects == "labels"
+    for key in ("max_activation_norm", "max_gradient_norm", "max_grad_norm"):
+        wanted = key == "max_gradient_norm" or not labels_alone
+        if wanted and getattr(privacy, key) is None:
             raise UsageError(
                 "missing-key", f"{at}privacy.{key} is missing", hint="say how large one row may be at the cut: 1.0"
+            )
+        if not wanted and getattr(privacy, key) is not None:
+            raise UsageError(
+                "not-for-this-method",
+                f"{at}privacy.{key} is {getattr(privacy, key):g}, and only labels are protected",
+                hint="remove it: only the gradient at the model's outputs is clipped and noised",
             )
     for key in ("sampling_probability", "expected_batch_size"):
         if getattr(privacy, key) is not None:
@@ -213,7 +221,7 @@ def _promise_at_the_cut(study: Study, at: str) -> None:
                 f"{at}privacy.{key} is {getattr(privacy, key):g} with method {study.learning.method!r}",
                 hint="remove it: every row is sent in every pass, and batches amplify nothing",
             )
-    if study.by_columns and privacy.sites_per_person != len(study.sites):
+    if study.by_columns and not labels_alone and privacy.sites_per_person != len(study.sites):
         raise PolicyRefused(
             "same-people-everywhere",
             f"{at}privacy.sites_per_person is {privacy.sites_per_person}, and all {len(study.sites)} sites hold the same "

@@ -22,6 +22,10 @@ def who_sees(study: Study) -> tuple[Visibility, ...]:
 
 def holds_against(study: Study) -> str:
     """Return everyone against whom the promise holds. Noise is added at the site, so nobody else need be trusted."""
+    if study.by_columns and study.privacy.protects == "labels":
+        return (
+            f"everyone but {study.label_site}, which has the labels: the other sites, the coordinator and all readers"
+        )
     own = "site" if study.privacy.sites_per_person == 1 else "sites"
     return f"everyone but the person's own {own}: the other sites, the coordinator and all readers, even together"
 

@@ -108,11 +108,13 @@ def _sites(plan: Plan, left: Mapping[str, float]) -> Iterator[str]:
 def _noise(plan: Plan, site: SitePlan) -> str:
     if plan.split is not None:
         noise = plan.split.boundary[site.name]
-        labels = f", gradients at the outputs {noise.output_noise:g}" if noise.output_noise else ""
-        return (
-            f"noise multipliers: activations {noise.activation_noise:g}, updates {noise.update_noise:g}{labels}; one pass "
-            "a round, every row once"
-        )
+        kinds = {
+            "activations": noise.activation_noise,
+            "updates": noise.update_noise,
+            "gradients at the outputs": noise.output_noise,
+        }
+        used = ", ".join(f"{kind} {multiplier:g}" for kind, multiplier in kinds.items() if multiplier)
+        return f"noise multipliers: {used}; one pass a round, every row once"
     unit = plan.guarantee.unit if plan.guarantee else "row"
     return (
         f"{site.rows} {unit}s declared, weight {site.weight:.1%}; {site.local_steps} steps a "
@@ -144,8 +146,10 @@ def _message(plan: Plan) -> str:
     if plan.computation is not None:
         return "shares, which say nothing by themselves; after the last round the opened model, exactly"
     if plan.split is not None:
-        noised = "noised " if plan.split.boundary else "exact "
-        labels = "and the labels" if plan.split.shape == "vanilla" else f"and {noised}gradients where the labels are"
+        noises = list(plan.split.boundary.values())
+        noised = "noised " if noises and noises[0].activation_noise else "exact "
+        back = "noised " if noises else "exact "
+        labels = "and the labels" if plan.split.shape == "vanilla" else f"and {back}gradients where the labels are"
         return f"the {noised}activation of every training row {labels}, in each of {rounds} passes"
     return f"an update in each of {rounds} rounds"
 
