@@ -6,7 +6,8 @@
     result = reticent.run(plan)
 
 The techniques are packages of their own, usable alone: `reticent.dp`, `reticent.training`, `reticent.federated`,
-`reticent.secagg`, `reticent.mpc`, `reticent.he`, `reticent.split`, `reticent.ledger`; `reticent.advise` helps to choose. Names here are imported when they are first used; importing `reticent` loads
+`reticent.secagg`, `reticent.mpc`, `reticent.he`, `reticent.split`, `reticent.ledger`; `reticent.advise` helps to choose.
+Names here are imported when they are first used; importing `reticent` loads
 neither torch nor pandas.
 """
 
