@@ -144,6 +144,20 @@ def test_the_order_of_a_site_is_its_own(world: Any) -> None:
     assert not np.array_equal(one, other)
 
 
+def test_a_public_order_is_new_in_every_epoch_and_common_in_vertical(world: Any) -> None:
+    settings = world.settings()
+    orders = [
+        np.concatenate(split.epoch_batches(76, settings, epoch=epoch, site=site)).tolist()
+        for epoch, site in ((1, "north"), (2, "north"), (1, "south"))
+    ]
+    assert all(sorted(order) == list(range(76)) for order in orders)
+    assert orders[0] != orders[1]
+    assert orders[0] != orders[2]
+    common = world.settings(shape="vertical", sites=("north", "south"), labels="north")
+    one, two = (np.concatenate(split.epoch_batches(76, common, epoch=1, site=site)) for site in common.sites)
+    assert np.array_equal(one, two)
+
+
 def test_an_evaluation_counts_what_the_whole_model_says(world: Any) -> None:
     """Confusion counts, loss and AUC of both shapes, over two sites, in evaluation mode."""
     sites = ("north", "south")
