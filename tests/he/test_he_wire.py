@@ -125,11 +125,19 @@ def test_without_the_seal_a_flipped_bit_decrypts_to_anything() -> None:
             return data
 
     side = new_context("seal")
-    sealed = bytearray(side.dump(side.encrypt(np.ones(3)) * 2, Open()))
-    sealed[len(sealed) // 2] ^= 1
-    assert np.abs(side.raw(side.load(bytes(sealed), Open())) - 2).max() > 1
+    sealed = side.dump(side.encrypt(np.ones(3)) * 2, Open())
+    silent = 0
+    for position in range(len(sealed) // 2, len(sealed) // 2 + 4000, 100):
+        altered = bytearray(sealed)
+        altered[position] ^= 1
+        try:
+            loaded = side.load(bytes(altered), Open())
+        except IdentityError:  # the flip happened to break the compression, or to give a number above its prime
+            continue
+        silent += np.abs(side.raw(loaded) - 2).max() > 1
+    assert silent >= 4
     with pytest.raises(AssertionError):
-        unread(side).load(bytes(sealed), Open())
+        unread(side).load(sealed, Open())
 
 
 def test_other_keys_and_parameters_are_refused_unread(side: he.Context) -> None:

@@ -22,8 +22,8 @@ hinders the attack and does not prove it impossible.
 
 Cost. At ring degree 8192 (4096 numbers at once) an upload of 160 to 210 kB for each fresh ciphertext, 0.7 MB of
 evaluation keys for each rotation, 2 to 4 ms for a product or rotation: 1000 to 10,000 times the time of plain
-arithmetic if all slots are used. Depth decides: a deeper program needs a larger ring, each doubling costs five times more. For inference with
-few layers and small widths, not for training.
+arithmetic if all slots are used. Depth decides: a deeper program needs a larger ring, and each doubling costs five times
+more. For inference with few layers and small widths, not for training.
 """
 
 from __future__ import annotations
