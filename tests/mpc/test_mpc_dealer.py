@@ -13,8 +13,12 @@ import pytest
 from reticent import mpc
 from reticent.channels import threads
 from reticent.errors import IdentityError, InternalError, PolicyRefused
+from reticent.mpc.group import Group
+from reticent.mpc.link import Link
+from reticent.mpc.material import PartySource
 from reticent.mpc.recipes import decode_request, encode_request
 from reticent.mpc.streams import Keys
+from reticent.randomness import Keystream
 
 
 @pytest.mark.parametrize("number", [0, 1])
@@ -97,6 +101,19 @@ def test_each_bit_of_a_common_secret_counts() -> None:
         secret = bytearray(32)
         secret[bit // 8] ^= 1 << bit % 8
         assert Keys({0: bytes(secret)}, b"").stream(0, "deal", (1, 1)).bytes(16) != plain
+
+
+@pytest.mark.parametrize("length", [0, 7, 15, 17, 24])
+def test_messages_of_another_length_are_refused(length: int) -> None:
+    word = np.dtype(np.uint64)
+    ends = threads(["a", "b"])
+    ends[0].send(1, bytes(length))
+    with pytest.raises(IdentityError):
+        Link(ends[1], Keys({0: bytes(32)}, b"")).receive(0, [((1,), word), ((1,), word)])
+    source = PartySource(Group(1, (0, 1)), Keystream(bytes(16)))
+    source.fixed(lambda: np.zeros(2, dtype=np.uint64), (2,))
+    with pytest.raises(IdentityError):
+        source.finish(memoryview(bytes(length)))
 
 
 def test_the_package_loads_neither_torch_nor_scipy() -> None:
