@@ -57,7 +57,7 @@ class Outline(HTMLParser):
 def _hostile(facts: Facts, attack: str) -> Facts:
     """Return the facts with every text that comes from outside replaced by `attack`."""
 
-    kept = {"unit", "relation", "schema_version", "protocol", "technique"}
+    kept = {"unit", "relation", "schema_version", "protocol", "technique", "protects"}
 
     def walk(value: Any) -> Any:
         if isinstance(value, dict):

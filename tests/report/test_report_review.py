@@ -35,7 +35,7 @@ def test_a_review_names_provisions_and_leaves_each_judgement_blank(facts: Facts,
 def test_the_facts_speak_in_the_review(facts: Facts, law: Any) -> None:
     page = review(facts, law)
     assert facts.promise is not None
-    assert f"at most {facts.promise.in_a_hundred} would recognise" in page
+    assert f"at most {facts.promise.in_a_hundred} would recognise a person who took part" in page
     assert "mean_radius" in page
 
 

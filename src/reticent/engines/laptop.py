@@ -134,9 +134,9 @@ class Laptop:
 
     def _baselines(self) -> None:
         seeds = self.folder.record["settings"]["baseline_seeds"]
-        if not seeds or not self.binding.plan.public_data or not self.binding.plan.federated:
+        if not seeds or not self.binding.plan.public_data:
             return
-        rows = {site: part for site in self.sources if isinstance(part := self._rows(site)(), Prepared)}
+        rows = {site: self._rows(site)() for site in self.sources}
         self.observer(Event("baselines", "before"))
         found = baselines(self.binding, rows, seeds=seeds)
         durable.write(self.folder.path / "baselines.json", json.dumps(found, indent=1).encode())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from reticent.report.facts import Facts
-from reticent.report.wording import count, percent, plain, up
+from reticent.report.wording import caught, count, percent, plain, up
 
 __all__ = ["model_card"]
 
@@ -68,7 +68,7 @@ def _promise(facts: Facts) -> list[str]:
     return [
         _text(promise.sentence),
         f"of 100 equally informed attackers, each willing to raise one false alarm in 100, at most "
-        f"{promise.in_a_hundred} would recognise a {promise.unit} whose data were used",
+        f"{promise.in_a_hundred} would {caught(promise)}",
         f"derived again from the mechanisms: epsilon {up(promise.derived_epsilon)} at delta {plain(promise.delta)}",
     ]
 

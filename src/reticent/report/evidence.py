@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from reticent.report.facts import Facts
-from reticent.report.wording import down, plain, several, unit_of, up
+from reticent.report.wording import caught, down, plain, several, unit_of, up
 
 __all__ = ["EVIDENCE"]
 
@@ -54,7 +54,7 @@ def _bound(facts: Facts) -> str:
         )
     return (
         f"{promise.sentence} Of 100 equally informed attackers, each willing to raise one false alarm in 100, at most "
-        f"{promise.in_a_hundred} would recognise a {promise.unit} whose data were used. "
+        f"{promise.in_a_hundred} would {caught(promise)}. "
         f"Protected is {unit_of(promise.unit)}."
     )
 

@@ -106,6 +106,7 @@ class Promise(_Fact):
 
     sentence: str
     secret: str = ""
+    protects: Literal["records", "labels"] = "records"
     epsilon: float
     delta: float
     unit: Unit

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from reticent.report.drawing import Frame, element, figure, path
 from reticent.report.facts import Budget, Facts, Promise, RoundFact, Utility
-from reticent.report.wording import count, down, percent, percent_up, plain, up
+from reticent.report.wording import caught, count, down, percent, percent_up, plain, up
 
 __all__ = ["budget_bar", "comparison", "flow", "hundred", "learning", "participation", "trade_off"]
 
@@ -21,9 +21,10 @@ __all__ = ["budget_bar", "comparison", "flow", "hundred", "learning", "participa
 def hundred(promise: Promise) -> Markup:
     """Draw 100 equally informed attackers: how many are right about somebody who took part, how many are wrong."""
     parts = [_hundred_marks(0, promise.in_a_hundred), _hundred_marks(236, 1)]
+    present = promise.relation == "add_or_remove_one"  # else the attacker does not ask who is there
     for left, first, second in (
-        (0, f"{promise.in_a_hundred} of 100 at most", "are right about one who took part"),
-        (236, "1 of 100", "is wrong about one who did not"),
+        (0, f"{promise.in_a_hundred} of 100 at most", "are right about one who took part" if present else "are right"),
+        (236, "1 of 100", "is wrong about one who did not" if present else "is wrong"),
     ):
         parts.append(element("text", first, x=left, y=14, class_="strong"))
         parts.append(element("text", second, x=left, y=33, class_="name"))
@@ -31,8 +32,8 @@ def hundred(promise: Promise) -> Markup:
         "hundred",
         title="One hundred equally informed attackers",
         description=(
-            f"Two squares of one hundred marks. Of 100 attackers at most {promise.in_a_hundred} recognise somebody who "
-            "took part (filled squares), if they accept that 1 of 100 wrongly names somebody who did not."
+            f"Two squares of one hundred marks. Of 100 attackers at most {promise.in_a_hundred} would {caught(promise)} "
+            "(filled squares), if they accept that 1 of 100 is wrong where there is nothing to find."
         ),
         width=456,
         height=250,
@@ -146,7 +147,7 @@ def _flow_words(facts: Facts) -> _Flow:
             "Each deals shares of its numbers to the others; they compute on shares, and open the model at the end.",
         )
     if facts.model.technique == "split learning":
-        noised = "with noise" if facts.promise else "row by row"
+        noised = "with noise" if facts.promise and facts.promise.protects == "records" else "row by row"
         return _Flow(
             "activations",
             noised,

@@ -136,7 +136,8 @@ def _site(plan: Plan, site: SitePlan, charges: Charges, ledgers: Sequence[Ledger
 def _releases(plan: Plan, site: SitePlan, charges: Charges) -> tuple[ReleaseFact, ...]:
     rounds, evaluations = plan.training.rounds, len(plan.metrics.evaluations)
     spare = 0 if plan.privacy is None else plan.privacy.spare_executions
-    found = [_release(plan, message(plan), plan.execution(site.name), rounds + spare, charges)]
+    times = rounds + spare if plan.computation is None else 1  # shares release nothing; what is opened is opened once
+    found = [_release(plan, message(plan), plan.execution(site.name), times, charges)]
     if evaluations:
         what = "confusion counts of one evaluation"
         found.append(_release(plan, what, plan.evaluation(), evaluations + spare, charges))

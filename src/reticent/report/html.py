@@ -97,22 +97,12 @@ def _promise_words(facts: Facts) -> str:
     """Return the promise without its symbols, which stand right beneath it in the same block."""
     promise = facts.promise
     assert promise is not None  # noqa: S101 - for the type checker; the caller asked
-    took_part = {
-        "record": "one particular record was used",
-        "person": "one particular person took part",
-        "site": "one particular site took part",
-    }[promise.unit]
-    took_part_as = {
-        "record": "a record that was used",
-        "person": "a person who took part",
-        "site": "a site that took part",
-    }
     half = next(odds for odds in promise.odds if odds.before == 0.5)
     return (
-        f"Whoever was {wording.percent(half.before, 0)} sure whether {took_part} can become at most "
+        f"Whoever was {wording.percent(half.before, 0)} sure {promise.secret} can become at most "
         f"{wording.percent_up(half.after)} sure by everything that this run released. Of 100 equally informed "
-        f"attackers, each willing to raise one false alarm in 100, at most {promise.in_a_hundred} would recognise "
-        f"{took_part_as[promise.unit]}."
+        f"attackers, each willing to raise one false alarm in 100, at most {promise.in_a_hundred} would "
+        f"{wording.caught(promise)}."
     )
 
 

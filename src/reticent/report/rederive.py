@@ -67,6 +67,7 @@ def promise_of(plan: Plan) -> Promise | None:
     return Promise(
         sentence=guarantee.sentence(),
         secret=guarantee.secret,
+        protects=guarantee.protects,
         epsilon=guarantee.epsilon,
         delta=guarantee.delta,
         unit=guarantee.unit,

@@ -19,7 +19,7 @@ def technique(plan: Plan) -> Technique:
 def message(plan: Plan) -> str:
     """Return what a site releases once a round."""
     if plan.computation is not None:
-        return "shares of its rows, and after the last round its part of the opened model"
+        return "shares of its rows, and at the end its part of the opened model"
     if plan.split is not None:
         labels = ", with labels" if plan.split.shape == "vanilla" else ""
         return f"activations and gradients of every row in one pass{labels}"

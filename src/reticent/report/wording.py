@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import math
 import re
+from typing import TYPE_CHECKING
 
 from reticent.dp import Event, Gaussian, PoissonSampled, Relation, Unit, flatten
+
+if TYPE_CHECKING:
+    from reticent.report.facts import Promise
 
 __all__ = [
     "bytes_of",
@@ -144,3 +148,17 @@ def mechanism(event: Event | None) -> str:
             case Gaussian(noise):
                 parts.append(f"{repeated}Gaussian noise, multiplier {noise:.4g}")
     return "; ".join(parts) or "nothing"
+
+
+def caught(promise: Promise) -> str:
+    """Return what an attacker who is right does: a clause that follows "would"."""
+    if promise.protects == "labels":
+        return f"name the label of a {promise.unit} rightly"
+    if promise.relation == "replace_one":
+        return f"tell a {promise.unit}'s data from what they might have been"
+    took_part = {
+        "record": "a record that was used",
+        "person": "a person who took part",
+        "site": "a site that took part",
+    }
+    return f"recognise {took_part[promise.unit]}"

@@ -13,19 +13,21 @@ from typing import Any
 
 import numpy as np
 
-from reticent.data import Examples, Prepared
+from reticent.data import AlignedColumns, Examples, Prepared
 from reticent.errors import PolicyRefused
 from reticent.federated import LocalTraining, simulate
 from reticent.runs.binding import Binding
+from reticent.runs.splitting import features_of_site
 from reticent.study import Plan
 
 __all__ = ["baselines"]
 
 
-def baselines(binding: Binding, prepared: Mapping[str, Prepared], *, seeds: int) -> dict[str, Any]:
+def baselines(binding: Binding, prepared: Mapping[str, Prepared | AlignedColumns], *, seeds: int) -> dict[str, Any]:
     """Return accuracy on all sites' held-out rows together, as mean and standard deviation over `seeds`.
 
-    Every arm takes as many optimiser steps as the plan gives a site in the whole run.
+    Every arm takes as many optimiser steps as the plan gives a site in the whole run. A model that is cut, or computed on
+    shares, is trained here in one piece and in the clear; where sites hold columns, only on all of them together.
 
     Raises:
       PolicyRefused: If the study does not declare its data public.
@@ -37,20 +39,23 @@ def baselines(binding: Binding, prepared: Mapping[str, Prepared], *, seeds: int)
             "data.public is false: exact baselines would disclose what the plan protects",
             hint="compare on public or synthetic records; set data.public = true only if the records are published",
         )
-    test = _join([part.test for part in prepared.values()])
+    rows = {name: part for name, part in prepared.items() if isinstance(part, Prepared)}
+    train, test = _pooled(plan, prepared)
     runs: dict[str, list[float]] = {}
     for seed in range(seeds):
-        for name, part in prepared.items():
+        for name, part in rows.items():
             alone = _fit(binding, part.train, name, seed)
             runs.setdefault(f"{name} alone", []).append(_accuracy(binding, alone, test))
-        pooled = _fit(binding, _join([part.train for part in prepared.values()]), plan.sites[0].name, seed)
+        pooled = _fit(binding, train, plan.sites[0].name, seed)
         runs.setdefault("pooled, no privacy", []).append(_accuracy(binding, pooled, test))
+        if not plan.federated:
+            continue
         for label, private in (("federated, no privacy", False), ("federated, as planned", True)):
             if private and plan.privacy is None:
                 continue
-            model = _federated(binding, prepared, seed, private=private)
+            model = _federated(binding, rows, seed, private=private)
             runs.setdefault(label, []).append(_accuracy(binding, model, test))
-    rows = [
+    table = [
         {
             "name": name,
             "accuracy": statistics.fmean(values),
@@ -59,7 +64,25 @@ def baselines(binding: Binding, prepared: Mapping[str, Prepared], *, seeds: int)
         }
         for name, values in runs.items()
     ]
-    return {"metric": "accuracy on the held-out rows of all sites", "rows": rows}
+    return {"metric": "accuracy on the held-out rows of all sites", "rows": table}
+
+
+def _pooled(plan: Plan, prepared: Mapping[str, Prepared | AlignedColumns]) -> tuple[Examples, Examples]:
+    """Return the training and the test rows of all sites together."""
+    rows = [part for part in prepared.values() if isinstance(part, Prepared)]
+    if rows:
+        return _join([part.train for part in rows]), _join([part.test for part in rows])
+    columns = {name: part for name, part in prepared.items() if isinstance(part, AlignedColumns)}
+    found = []
+    for task in ("train", "test"):
+        features = np.zeros((len(getattr(next(iter(columns.values())), task)), plan.contract.n_features), np.float32)
+        labels: Any = None
+        for name, part in columns.items():
+            features[:, features_of_site(plan.contract, plan.columns(name))] = getattr(part, task)
+            own = getattr(part, f"{task}_labels")
+            labels = own if own is not None else labels
+        found.append(Examples.of(features, labels))
+    return found[0], found[1]
 
 
 def _join(parts: list[Examples]) -> Examples:
