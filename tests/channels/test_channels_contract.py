@@ -101,26 +101,44 @@ def test_parts_are_one_message(meet: Meet, sizes: tuple[int, ...]) -> None:
 
 
 def test_send_does_not_wait_for_a_party_that_does_not_receive(meet: Meet) -> None:
-    """More than any kernel buffer, before the other side reads a byte; closing hands everything over."""
-    here, there = meet("here", "there")
+    """More than any kernel buffer, and the other side reads no byte before all is sent; closing hands it over."""
+    here, there = meet("here", "there", deadline=20.0)
+    sent = threading.Event()
 
-    def send() -> float:
-        start = time.monotonic()
+    def send() -> None:
         for _ in range(16):
             here.send(1, bytes(1 << 20))
-        took = time.monotonic() - start
+        sent.set()
         here.close()
-        return took
 
     def receive() -> int:
-        time.sleep(1.0)
+        assert sent.wait(timeout=20.0)
         got = sum(len(there.receive(0)) for _ in range(16))
         there.close()
         return got
 
-    took, got = together([send, receive])
-    assert took < 0.9
-    assert got == 16 << 20
+    assert together([send, receive]) == [None, 16 << 20]
+
+
+def test_a_failure_is_heard_past_a_party_that_hears_nothing(meet: Meet) -> None:
+    """a waits for b, who computes; c fails: a need not wait for b to hear of it."""
+    ends = meet("a", "b", "c", deadline=20.0)
+    heard = threading.Event()
+
+    def waits() -> None:
+        try:
+            with ends[0]:
+                ends[0].receive(1)
+        finally:
+            heard.set()
+
+    def fails() -> None:
+        ends[2].abort()
+
+    a, b, _ = together([waits, lambda: heard.wait(timeout=10.0), fails])
+    assert b
+    assert isinstance(a, QuorumLost)
+    assert "'c'" in a.message
 
 
 def test_a_party_that_raises_is_named_to_all_even_to_those_waiting_elsewhere(meet: Meet) -> None:

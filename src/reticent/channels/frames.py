@@ -81,7 +81,8 @@ class FrameReader:
 
     def space(self) -> memoryview:
         """Return where the next bytes of the stream are to be written; call `take` with their number then."""
-        # Only while what is missing is longer than anything TLS hands over at once can nothing of the next frame be in it.
+        # Always room for a whole TLS record: the rest of one would stay inside TLS, where `poll` does not see it. And
+        # while more than a record is missing, nothing of the next frame can be in it.
         self._direct = self._body is not None and self._body.nbytes - self._filled >= RECORD_BYTES
         if self._direct and self._body is not None:
             return self._body[self._filled : self._filled + RECORD_BYTES]
