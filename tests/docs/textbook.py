@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
+import random
 from typing import Any
 
 import numpy as np
@@ -114,3 +115,96 @@ class SecureAggregation:
                 pair = np.random.default_rng([self.seed or 0, low, high]).normal(0.0, 1.0, self.size)
                 masked += pair if client == low else -pair
         return masked
+
+
+class SecureMultiPartyComputation:
+    """Shares a number among parties: all shares but the last one are drawn from 0 to 99."""
+
+    def __init__(self, parties: int = 3) -> None:
+        self.parties = parties
+
+    def share_secret(self, secret: int) -> list[int]:
+        shares = [random.randint(0, 99) for _ in range(self.parties - 1)]
+        return [*shares, secret - sum(shares)]
+
+    def share_float(self, secret: float, spread: float = 1e9) -> list[float]:
+        shares = [random.uniform(-spread, spread) for _ in range(self.parties - 1)]
+        return [*shares, secret - sum(shares)]
+
+    def add(self, a: list[int], b: list[int]) -> list[int]:
+        return [x + y for x, y in zip(a, b, strict=True)]
+
+    def multiply(self, a: list[int], b: list[int]) -> list[int]:
+        return [x * y for x, y in zip(a, b, strict=True)]
+
+    def reconstruct(self, shares: list[int]) -> int:
+        return sum(shares)
+
+
+class HomomorphicEncryption:
+    """Encrypts with TenSEAL; the server gets the context with everything in it, and evaluates a layer."""
+
+    def __init__(self, **settings: Any) -> None:
+        import tenseal
+
+        kind = tenseal.SCHEME_TYPE.CKKS
+        self.context = tenseal.context(kind, coeff_mod_bit_sizes=[60, 40, 40, 60], **settings)
+
+    def prepare(self) -> None:
+        self.context.global_scale = 2**40
+        self.context.generate_galois_keys()
+
+    def encrypt(self, values: list[float]) -> Any:
+        import tenseal
+
+        return tenseal.ckks_vector(self.context, values)
+
+    def layer(self, encrypted: Any, shift: list[float], weights: list[list[float]]) -> Any:
+        return (encrypted + shift).mm(weights)
+
+    def for_the_server(self) -> bytes:
+        context: bytes = self.context.serialize(save_secret_key=True)
+        return context
+
+
+class SplitNetwork(nn.Module):
+    """A network in two halves; the lower half is to learn by a call of its activation function."""
+
+    def __init__(self, inputs: int = 4, width: int = 8, classes: int = 2) -> None:
+        super().__init__()
+        torch.manual_seed(0)  # the same start for everybody
+        self.bottom, self.relu, self.top = nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, classes)
+
+    def lower(self, features: torch.Tensor) -> torch.Tensor:
+        return self.relu(self.bottom(features))
+
+    def backward_lower(self, gradient: torch.Tensor) -> None:
+        self.relu.backward(gradient)  # type: ignore[operator]
+
+
+class SplitClient:
+    """Sends the activation, graph and all, with the label beside it; both count as anonymous, for no name is sent."""
+
+    def __init__(self, network: SplitNetwork) -> None:
+        self.network = network
+        self.sent: torch.Tensor | None = None
+
+    def forward(self, features: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        self.sent = self.network.lower(features)
+        return self.sent, labels
+
+    def backward(self, gradient: torch.Tensor) -> None:
+        assert self.sent is not None
+        self.sent.backward(gradient)
+
+
+class SplitServer:
+    """Trains the top, and returns the gradient of what it received."""
+
+    def __init__(self, network: SplitNetwork) -> None:
+        self.network = network
+
+    def step(self, activations: torch.Tensor, labels: torch.Tensor) -> torch.Tensor | None:
+        activations.retain_grad()
+        nn.functional.cross_entropy(self.network.top(activations), labels).backward(retain_graph=True)
+        return activations.grad
