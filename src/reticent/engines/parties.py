@@ -25,8 +25,9 @@ from reticent.runs import Opened, RunFolder, compute, durable, participants, ref
 from reticent.runs.site import COORDINATOR
 from reticent.study import Plan
 
-__all__ = ["OPENED", "PEERS", "as_processes", "as_threads", "connected"]
+__all__ = ["DEALT", "OPENED", "PEERS", "as_processes", "as_threads", "connected"]
 
+DEALT = "dealt"
 OPENED = "opened.bin"
 PEERS = "peers.json"
 _LAST_WORDS = 10.0
@@ -86,7 +87,10 @@ def as_processes(folder: RunFolder, *, attempt: int, deadline: float) -> tuple[O
     if failed:
         raise _reasons(folder, seen, failed)
     found = {name: _opened(folder.site(name) / OPENED) for name in names if name != COORDINATOR}
-    return next(iter(found.values())), {name: opened.bytes_sent for name, opened in found.items()}
+    sent = {name: opened.bytes_sent for name, opened in found.items()}
+    if COORDINATOR in names:
+        sent[COORDINATOR] = int((folder.path / COORDINATOR / DEALT).read_text())
+    return next(iter(found.values())), sent
 
 
 def _start(folder: RunFolder, name: str, stack: ExitStack) -> subprocess.Popen[bytes]:

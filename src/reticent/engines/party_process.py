@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from reticent.engines.parties import OPENED, connected, write_opened
+from reticent.engines.parties import DEALT, OPENED, connected, write_opened
 from reticent.errors import ReticentError
 from reticent.roles import Request
-from reticent.runs import Binding, Event, RunFolder, compute, refusals, sources_of
+from reticent.runs import Binding, Event, RunFolder, compute, durable, refusals, sources_of
 from reticent.runs.site import COORDINATOR
 from reticent.study import load_study
 
@@ -23,6 +23,7 @@ def main(path: str, name: str) -> int:
 
             with connected(folder, name, deadline=deadline) as channel:
                 run_dealer(channel)
+            durable.write(folder.path / COORDINATOR / DEALT, str(channel.bytes_sent).encode())
             return 0
         source = sources_of(load_study(folder.path / "study.toml"), folder.base, {})[name]
         rows = Binding(folder.plan, folder.base).prepare(name, source, _tell_the_log)

@@ -132,6 +132,11 @@ def _releases(plan: Plan) -> Iterator[str]:
     spare = plan.privacy.spare_executions if plan.privacy else 0
     paid = f" (and up to {spare} repetition{'s' if spare > 1 else ''}, paid for in advance)" if spare else ""
     yield _message(plan) + paid
+    if plan.split is not None and any(part.activation_noise for part in plan.split.boundary.values()):
+        yield (
+            "Noise on every single row leaves little to learn from, at any epsilon that promises something: measured in "
+            "docs/results/split-leakage.md. Federated learning adds noise to sums over many rows."
+        )
     evaluations = plan.metrics.evaluations
     if not evaluations:
         yield "no figures"
