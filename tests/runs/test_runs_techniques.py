@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -180,3 +185,40 @@ def test_the_parts_of_a_cut_model_are_not_exported(technique: Write, tmp_path: P
         export(Bundle.open(result.folder), tmp_path / "bundle", card="")
     assert caught.value.code == "parts-stay-apart"
     assert not (tmp_path / "bundle").exists()
+
+
+def _party(folder: Path, name: str) -> int | None:
+    """Return the process id of a party of the run below `folder`."""
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = entry.read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        if "reticent.engines.party_process" in words and str(folder) in " ".join(words) and name in words:
+            return int(entry.parent.name)
+    return None
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="finds the party's process in /proc")
+def test_a_killed_party_is_named_and_nothing_is_left_running(technique: Write, tmp_path: Path) -> None:
+    """Over mutual TLS, in three processes: status 5 and the name within the deadline; no process is left."""
+    study = technique("secure-computation columns", {"rounds = 3": "rounds = 60", "deadline = 60": "deadline = 20"})
+    command = [sys.executable, "-c", "from reticent.cli import main; main()", "run", str(study)]
+    command += ["--set", "run.separate_processes=true"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as running:
+        assert running.stderr is not None
+        began = time.monotonic()
+        while (log := next(tmp_path.glob("runs/*/sites/scan"), None)) is None or _party(tmp_path, "scan") is None:
+            assert time.monotonic() < began + 60, "no party came up"
+            time.sleep(0.05)
+        time.sleep(4.0)  # let the three meet and compute
+        victim = _party(tmp_path, "scan")
+        assert victim is not None, "the computation was over before it could be stopped"
+        os.kill(victim, signal.SIGKILL)
+        killed = time.monotonic()
+        words = running.stderr.read()
+    assert running.returncode == 5, words
+    assert "scan" in words
+    assert time.monotonic() < killed + 25
+    assert all(_party(tmp_path, name) is None for name in ("lab", "scan", "clinic"))
+    assert not (log.parent.parent / "model.safetensors").exists()
