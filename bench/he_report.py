@@ -118,8 +118,8 @@ def networks(found: dict[str, Any]) -> list[str]:
         f"TenSEAL, the MLP of the same shape as its guides write it (`mm`, plus a list, square): {theirs['seconds']:.1f} s "
         f"for one sample, and wrong by {theirs['error']:.2g} on results of order 1: a list is not repeated through the "
         "slots as the encrypted vector is (TenSEAL issue 462).",
-        "Images of the test set, encrypted, against the same network in float64 (`agree`: same class). The largest error is "
-        "nearly all rounding: results are multiples of the precision, 1e-4 for the MLP and 1e-3 for the convolutional "
+        "Images of the test set, encrypted, against the same network in float64 (`agree`: same class). The largest error "
+        "is nearly all rounding: results are multiples of the precision, 1e-4 for the MLP and 1e-3 for the convolutional "
         "network:",
         machine.table(
             [
