@@ -11,20 +11,15 @@ from reticent.study.build import study_from, without_privacy
 from reticent.study.computing import columns_of
 from reticent.study.derive import derive
 from reticent.study.file import dump_study, load_study
+from reticent.study.parts import BoundaryPlan, ComputationFacts, ComputationPlan, OptimizerPlan, SplitFacts, SplitPlan
 from reticent.study.plan import (
     AggregationPlan,
-    BoundaryPlan,
-    ComputationFacts,
-    ComputationPlan,
     Cost,
     MetricsPlan,
     ModelFacts,
-    OptimizerPlan,
     Plan,
     PrivacyPlan,
     SitePlan,
-    SplitFacts,
-    SplitPlan,
     TrainingPlan,
     Visibility,
 )

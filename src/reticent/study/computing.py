@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reticent.study.plan import ComputationFacts, ComputationPlan, Cost, Visibility
+from reticent.study.parts import ComputationFacts, ComputationPlan
+from reticent.study.plan import Cost, Visibility
 from reticent.study.sections import SecureComputationSection, Study
 
 __all__ = ["assumptions", "columns_of", "computation", "cost", "not_covered", "who_sees"]

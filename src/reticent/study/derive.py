@@ -11,12 +11,12 @@ from reticent import dp
 from reticent.study import computing, limits, splitting, visibility
 from reticent.study.calibrate import Calibration, calibrate, evaluations_of, sampling_of
 from reticent.study.cost import predict
+from reticent.study.parts import OptimizerPlan
 from reticent.study.plan import (
     AggregationPlan,
     Cost,
     MetricsPlan,
     ModelFacts,
-    OptimizerPlan,
     Plan,
     PrivacyPlan,
     SitePlan,

@@ -10,25 +10,18 @@ import hashlib
 import json
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from reticent.data import Contract
 from reticent.dp import Composed, Event, Gaussian, Guarantee, PoissonSampled, Relation, Release, Repeated, Unit
+from reticent.study.parts import ComputationFacts, ComputationPlan, OptimizerPlan, SplitFacts, SplitPlan, Value
 
 __all__ = [
     "AggregationPlan",
-    "BoundaryPlan",
-    "ComputationFacts",
-    "ComputationPlan",
     "Cost",
     "MetricsPlan",
     "ModelFacts",
-    "OptimizerPlan",
     "Plan",
     "PrivacyPlan",
     "SitePlan",
-    "SplitFacts",
-    "SplitPlan",
     "TrainingPlan",
     "Visibility",
 ]
@@ -37,42 +30,7 @@ Method = Literal["fedavg", "fedprox", "split", "vertical", "secure-computation"]
 _TECHNIQUES = ("computation", "split")
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class SplitFacts(_Value):
-    """What the probe of a cut model found.
-
-    Attributes:
-      cut_width: Values that one row becomes where the sites' part ends.
-      head_width: The same where the coordinator's part ends; 0 where labels go to the coordinator.
-      parts_bytes: Size of what one site hands over to the next; 0 where nothing is handed over.
-      code_hash: SHA-256 of the source of the part that is not the sites', where it is named by itself.
-    """
-
-    cut_width: int
-    head_width: int
-    parts_bytes: int
-    code_hash: str = ""
-
-
-class ComputationFacts(_Value):
-    """What a rehearsal of a secure computation found: what parties send depends on shapes alone.
-
-    Attributes:
-      steps: Gradient steps of the whole computation, with rows as declared.
-      bytes_once, bytes_per_step: Of all parties, any dealer included.
-      rounds_per_step: Messages that must wait for each other.
-    """
-
-    steps: int
-    bytes_once: int
-    bytes_per_step: int
-    rounds_per_step: int
-
-
-class ModelFacts(_Value):
+class ModelFacts(Value):
     """What one probe of the model found: torch looked, so that the plan need not.
 
     Attributes:
@@ -96,16 +54,7 @@ class ModelFacts(_Value):
     computation: ComputationFacts | None = None
 
 
-class OptimizerPlan(_Value):
-    """The local optimiser, started anew in every round."""
-
-    name: str
-    learning_rate: float
-    momentum: float = 0.0
-    weight_decay: float = 0.0
-
-
-class TrainingPlan(_Value):
+class TrainingPlan(Value):
     """How sites learn: FedAvg (McMahan et al. 2017), FedProx (Li et al. 2020, `mu`), or a technique of its own part."""
 
     method: Method
@@ -118,7 +67,7 @@ class TrainingPlan(_Value):
     seed: int | None
 
 
-class PrivacyPlan(_Value):
+class PrivacyPlan(Value):
     """The mechanism of every site's training, in noise mode `local`.
 
     Attributes:
@@ -140,7 +89,7 @@ class PrivacyPlan(_Value):
     sites_per_person: int
 
 
-class AggregationPlan(_Value):
+class AggregationPlan(Value):
     """How updates are summed: `secagg` (masks, Bonawitz et al. 2017), `plain` (the coordinator sees each), or not."""
 
     protocol: Literal["secagg", "plain", "none"]
@@ -150,74 +99,7 @@ class AggregationPlan(_Value):
     ring_bits: int
 
 
-class ComputationPlan(_Value):
-    """Secure computation: who computes, on what, and how wide the numbers are.
-
-    Attributes:
-      protocol: `replicated` (three parties, Araki et al. 2016) or `additive` (two or more, and a dealer).
-      holds: What each site holds: `rows` of the same columns, or `columns` of the same rows.
-      columns: By site, where sites hold columns, in the order of the contract.
-      label_site: Who holds the label, where sites hold columns.
-      dealer: Who deals triples; never a computing party. None where nobody does.
-    """
-
-    protocol: Literal["replicated", "additive"]
-    holds: Literal["rows", "columns"]
-    columns: dict[str, tuple[str, ...]]
-    label_site: str | None
-    fraction_bits: int
-    dealer: str | None
-
-
-class BoundaryPlan(_Value):
-    """Noise where a site's part of the model ends: everything that one row moves is clipped and noised.
-
-    Attributes:
-      activation_norm: Largest L2 norm of what the site sends for one row; 0, as is the noise, if only labels are protected.
-      activation_noise: Noise multiplier of it: standard deviation over the norm.
-      update_norm: Largest L2 norm of one row's gradient of the site's part.
-      update_noise: Noise multiplier of the sum by which that part learns.
-      output_norm: Where the labels are: largest L2 norm of one row's gradient at the model's outputs; 0 elsewhere.
-      output_noise: Noise multiplier of it; 0 elsewhere.
-    """
-
-    activation_norm: float = 0.0
-    activation_noise: float = 0.0
-    update_norm: float = 0.0
-    update_noise: float = 0.0
-    output_norm: float = 0.0
-    output_noise: float = 0.0
-
-    def one_pass(self) -> Event:
-        """Return what one pass over the site's rows releases about one row, under relation `replace_one`."""
-        noise = (self.activation_noise, self.update_noise, self.output_noise)
-        return Composed(tuple(Gaussian(multiplier) for multiplier in noise if multiplier))
-
-
-class SplitPlan(_Value):
-    """Split learning: where the model is cut, and who holds which part.
-
-    Attributes:
-      shape: `vanilla`: labels go to the coordinator; `u-shape`: they stay; `vertical`: sites hold columns.
-      cut, head: Names of the modules after which the model changes hands.
-      width: Vertical: values that each site's part gives for one row.
-      top: Vertical: `module:function` of the part after the sites' parts.
-      columns, label_site: As in `ComputationPlan`; empty where sites hold rows.
-      boundary: The noise of each site; empty where no epsilon is claimed.
-    """
-
-    shape: Literal["vanilla", "u-shape", "vertical"]
-    cut: str
-    head: str
-    width: int
-    top: str
-    top_optimizer: OptimizerPlan
-    columns: dict[str, tuple[str, ...]]
-    label_site: str | None
-    boundary: dict[str, BoundaryPlan]
-
-
-class MetricsPlan(_Value):
+class MetricsPlan(Value):
     """Which figures leave the sites: confusion counts after the rounds in `evaluations`.
 
     `noise_multiplier` is per evaluation, relative to one unit's contribution of 1; None where no epsilon is claimed.
@@ -227,7 +109,7 @@ class MetricsPlan(_Value):
     noise_multiplier: float | None
 
 
-class SitePlan(_Value):
+class SitePlan(Value):
     """One site: declared public constants and the noise derived from them.
 
     Attributes:
@@ -251,7 +133,7 @@ class SitePlan(_Value):
     epsilon: float | None
 
 
-class Visibility(_Value):
+class Visibility(Value):
     """One row of the table *who sees what*."""
 
     party: str
@@ -259,7 +141,7 @@ class Visibility(_Value):
     does_not_see: str
 
 
-class Cost(_Value):
+class Cost(Value):
     """Predicted traffic of one site: bytes in one round, to and from the coordinator, and in the whole run."""
 
     download_per_round: int
@@ -267,7 +149,7 @@ class Cost(_Value):
     total_per_site: int
 
 
-class Plan(_Value):
+class Plan(Value):
     """Everything that a run will do, frozen; see the classes above for its parts.
 
     `why_no_promise` is the study's reason for claiming no epsilon, empty where one is claimed.

@@ -10,7 +10,8 @@ from reticent import dp
 from reticent.errors import InternalError
 from reticent.study.calibrate import evaluations_of, shown
 from reticent.study.computing import columns_of
-from reticent.study.plan import BoundaryPlan, Cost, ModelFacts, OptimizerPlan, SplitFacts, SplitPlan, Visibility
+from reticent.study.parts import BoundaryPlan, OptimizerPlan, SplitFacts, SplitPlan
+from reticent.study.plan import Cost, ModelFacts, Visibility
 from reticent.study.sections import SplitSection, Study
 
 if TYPE_CHECKING:
