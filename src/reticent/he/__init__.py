@@ -7,20 +7,20 @@
 CKKS (Cheon, Kim, Kim, Song, 2017) through SEAL (extra `he`: `pip install 'reticent[he]'`), below it one port and a
 simulator that encrypts nothing; above it vectors with +, -, *, `dot`, `sum` and `@`, and `compile` for whole models.
 
-Guarantee. Who holds only evaluation keys and ciphertexts learns nothing of the encrypted numbers but their count and
+GUARANTEE. Who holds only evaluation keys and ciphertexts learns nothing of the encrypted numbers but their count and
 their declared bounds: 128 bits of security under RLWE, by the table of the Homomorphic Encryption Standard, which no
 parameters of this package can leave. A result is within its announced error of the exact one, or it is refused before it
 is computed: too large a number, too deep a product, padding read as data cannot pass silently. Keys that decrypt are a
 type of their own, which cannot be encoded. Not guaranteed: that the evaluator computed what it should (nothing here
 proves a computation), and what the results themselves reveal.
 
-Adversary. The evaluator follows the program and remembers everything (semi-honest). The carrier may be hostile: what
+ADVERSARY. The evaluator follows the program and remembers everything (semi-honest). The carrier may be hostile: what
 travels is authenticated and compared with the fingerprints of parameters and key pair before the lattice library parses
 one byte. Decrypted results must not go back to the evaluator, or to anybody who sees the ciphertexts: their last digits
 are the scheme's noise, which gives away the key (Li and Micciancio, 2021). `decrypt` rounds them away and counts; that
 hinders the attack and does not prove it impossible.
 
-Cost. At ring degree 8192 (4096 numbers at once) an upload of 160 to 210 kB for each fresh ciphertext, 0.7 MB of
+COST. At ring degree 8192 (4096 numbers at once) an upload of 160 to 210 kB for each fresh ciphertext, 0.7 MB of
 evaluation keys for each rotation, 2 to 4 ms for a product or rotation: 1000 to 10,000 times the time of plain
 arithmetic if all slots are used. Depth decides: a deeper program needs a larger ring, and each doubling costs five times
 more. For inference with few layers and small widths, not for training.
