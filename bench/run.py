@@ -44,7 +44,7 @@ def secure_sum() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure, and write tables to docs/results.")
-    benches = ("startup", "secure-sum", "round-overhead", "secure-computation")
+    benches = ("startup", "secure-sum", "round-overhead", "secure-computation", "homomorphic-encryption")
     parser.add_argument("bench", nargs="*", metavar="BENCH", help=f"any of {', '.join(benches)}; all if none is named")
     parser.add_argument("--repeats", type=int, default=5, help="processes for each variant of the comparisons")
     parser.add_argument("--rounds", type=int, default=8, help="rounds in each process, the first left out")
@@ -60,6 +60,8 @@ def main() -> None:
         report.write(repeats=given.repeats, rounds=given.rounds)
     if "secure-computation" in chosen:
         mpc_report.write(repeats=given.repeats)
+    if "homomorphic-encryption" in chosen:
+        subprocess.run([sys.executable, HERE / "he.py"], check=True)
 
 
 if __name__ == "__main__":
