@@ -11,7 +11,8 @@ ADVERSARY. Sees every release, knows every record but one unit's, all parameters
 against the noise (its keystream is AES-128-CTR from operating-system entropy). Timing of the sampler is not covered.
 
 COST. Accuracy, which falls with epsilon and rises with the number of people: docs/results/heart-disease.md has an
-example. Noise costs about a tenth of a microsecond for each number, calibration up to two seconds; gradients row by row cost most.
+example. Noise costs about a tenth of a microsecond for each number, calibration up to two seconds; gradients row by row
+cost most.
 """
 
 from reticent.dp import events
