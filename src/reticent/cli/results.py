@@ -47,7 +47,8 @@ def summary(facts: Any, folder: Path) -> str:
         last = utility.evaluations[-1]
         noise = f" +- {last.accuracy_deviation:.3f} from the noise" if last.accuracy_deviation else ""
         noised = " (noised and paid for)" if utility.noised else ""
-        lines += ["", f"released accuracy after round {last.round}: {last.accuracy:.3f}{noise}{noised}"]
+        auc = "" if last.auc is None else f", AUC {last.auc:.3f}"
+        lines += ["", f"released accuracy after round {last.round}: {last.accuracy:.3f}{noise}{noised}{auc}"]
     if utility.baselines:
         width = max(len(row.name) for row in utility.baselines)
         lines += ["", f"{utility.metric} (public data, exact, not part of the promise):"]

@@ -87,6 +87,7 @@ def _derived(facts: Facts) -> dict[str, Any]:
         "shown_rounds": _shown_rounds(facts.rounds),
         "shown_files": _shown_files(facts.files),
         "show_confusion": _square(facts) and len(facts.utility.classes) <= _MANY_CLASSES,
+        "with_auc": any(e.auc is not None for e in facts.utility.evaluations),
         "total_seconds": sum(r.seconds for r in facts.rounds),
         "total_up": sum(r.bytes_up for r in facts.rounds),
         "total_down": sum(r.bytes_down for r in facts.rounds),
