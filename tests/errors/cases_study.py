@@ -154,6 +154,7 @@ CASES: dict[str, Case] = {
             "sampling_probability": 0.1,
         }
     ),
+    "content-decides-the-split": _cut(),
     "figures-across-the-cut": _cut(release__metrics={"every": 0, "epsilon": 0.1}),
     "invalid-override": _set("study.name.first", "x"),
     "invalid-value": _with(learning__momentum=1.5),

@@ -21,6 +21,7 @@ _SPEC.loader.exec_module(_MODULE)
 CASES: dict[str, Any] = _MODULE.CASES
 
 POLICY = {
+    "content-decides-the-split",
     "figures-across-the-cut",
     "labels-travel",
     "person-with-many-rows",

@@ -48,6 +48,8 @@ def study(method: str, *, columns: bool = False, **sections: Any) -> Study:
         table["model"]["loss"] = "binary_cross_entropy_with_logits"
     else:
         table["split"] = {"width": 4, "top": "m:g"} if method == "vertical" else {"cut": "0", "head": "1"}
+    if sections.get("privacy", {}).get("guarantee") == "differential-privacy":
+        table["data"]["person"] = "number"  # a row's content must not decide whether it is trained on
     if columns:
         table["sites"], table["data"]["person"] = copy.deepcopy(COLUMNS), "number"
     return parse_study(table | sections, where="study.toml")
@@ -129,6 +131,26 @@ def test_where_labels_alone_are_protected_the_promise_says_so() -> None:
     assert made.guarantee is not None
     assert "which of two labels" in made.guarantee.sentence()
     assert any("Everything but the labels" in line for line in made.not_covered)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"person": "row"}, {"person": "row", "test_fraction": 0.01}, {"incomplete_rows": "leave-out"}],
+)
+@pytest.mark.parametrize("protects", ["records", "labels"])
+def test_no_epsilon_where_a_rows_content_decides_whether_it_is_trained_on(
+    changes: dict[str, Any], protects: str
+) -> None:
+    """The number of rows that cross the cut is seen exactly: neighbours whose numbers differ are told apart for sure."""
+    data = study("split", privacy=EPSILON).data.model_dump(exclude_unset=True) | changes
+    privacy = EPSILON | {"protects": protects}
+    if protects == "labels":
+        privacy = {key: value for key, value in privacy.items() if key not in ("max_grad_norm", "max_activation_norm")}
+    with pytest.raises(ReticentError) as caught:
+        study("split", privacy=privacy, data=data)
+    assert caught.value.code == "content-decides-the-split"
+    fixed = {"test_fraction": 0.0, "split_key": "", "incomplete_rows": "zero"}
+    assert study("split", privacy=privacy, data=data | fixed).privacy.claimed
 
 
 @pytest.mark.parametrize(

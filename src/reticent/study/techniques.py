@@ -234,6 +234,26 @@ def _promise_at_the_cut(study: Study, at: str) -> None:
             f"{at}release.metrics asks for figures, and an evaluation sends test rows across the cut",
             hint='set metrics = "none" where an epsilon is claimed; test the joined model on records that may be used',
         )
+    _who_is_trained_on_is_fixed(study, at)
+
+
+def _who_is_trained_on_is_fixed(study: Study, at: str) -> None:
+    """Refuse what lets a row's content decide whether it is trained on: everybody counts the rows that cross the cut."""
+    data = study.data
+    if data.person == "row" and data.test_fraction:
+        raise PolicyRefused(
+            "content-decides-the-split",
+            f"{at}data.test_fraction is {data.test_fraction:g} with person = 'row': a row's content, its label too, would "
+            "decide whether it is trained on, and how many rows cross the cut is seen",
+            hint="leave test_fraction out, name the column of a person (unit record), or use a split_column",
+        )
+    if data.incomplete_rows != "zero":
+        raise PolicyRefused(
+            "content-decides-the-split",
+            f"{at}data.incomplete_rows is {data.incomplete_rows!r}: whether a row is complete would show in how many rows "
+            "cross the cut",
+            hint='use incomplete_rows = "zero", or declare what stands in for a missing value (missing = ...)',
+        )
 
 
 _SPLIT = {

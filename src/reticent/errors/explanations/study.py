@@ -221,6 +221,11 @@ EXPLANATIONS: dict[str, str] = {
         "Regressions under secret sharing are computed by plain gradient steps. Another optimiser or a momentum would need "
         "more shared state than this version keeps. Use sgd without momentum."
     ),
+    "content-decides-the-split": (
+        "Where a model is cut, everybody counts the rows that cross it. If the content of a row decides whether it is "
+        "trained on (test rows by a hash of the content, incomplete rows left out), that count changes with what one row "
+        "says, and no noise hides it. Keep no test rows, or choose them by a person column or a split_column."
+    ),
     "figures-across-the-cut": (
         "To test a split model, test rows must cross the cut as training rows do, and the counts leave the site of the "
         "labels. This version pays for neither. Claim no figures here, and test the joined model on public records."
