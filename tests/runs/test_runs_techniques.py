@@ -68,6 +68,19 @@ def test_noise_at_the_cut_is_charged_once_a_pass(kind: str, technique: Write, tm
     assert max(labels) < 0.65
 
 
+def test_a_row_that_lacks_a_value_is_not_missed_in_a_defended_run(technique: Write, tmp_path: Path) -> None:
+    """Otherwise the number of messages would say, without noise, whether a record is complete."""
+    study = technique("split", {"rounds = 3": "rounds = 1"}, epsilon=True)
+    sent = []
+    for gaps in (0, 12):
+        table = pd.read_csv(tmp_path / "east.csv")
+        table.loc[: gaps - 1, "age"] = np.nan
+        table.to_csv(tmp_path / "east.csv", index=False)
+        result = reticent.run(reticent.plan(study), directory=tmp_path / f"runs{gaps}")
+        sent.append(lines(result.folder, "round")[0]["bytes_up"]["east"])
+    assert sent[0] == sent[1]
+
+
 def test_without_noise_the_canaries_tell_the_labels(technique: Write, tmp_path: Path) -> None:
     result = reticent.run(reticent.plan(technique("split")), directory=tmp_path / "runs")
     labels = [line["value"] for line in lines(result.folder, "leakage") if "labels" in line["what"]]

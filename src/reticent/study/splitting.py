@@ -256,6 +256,7 @@ def _assumed(study: Study) -> Iterator[str]:
         )
     yield "Columns, ranges, vocabularies and fill-in values of the contract were chosen without looking at these data."
     if study.privacy.claimed:
+        yield "A row that lacks a value takes part as zeros, so that how many rows are sent says nothing about any of them."
         yield "Every row is another person; the order of the batches is public and does not depend on the data."
         yield "A person's own site runs this software unchanged and keeps its noise and exact files to itself."
 
