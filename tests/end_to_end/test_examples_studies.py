@@ -17,6 +17,16 @@ Make = Callable[..., Path]
 Cli = Callable[..., Any]
 
 
+def maker(name: str) -> Any:
+    """Import the example's `make_sites.py`."""
+    spec = importlib.util.spec_from_file_location(f"{name}_sites", EXAMPLES / name / "make_sites.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 @pytest.fixture
 def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     """Return a function that writes an example's tables and studies into a folder."""
@@ -24,13 +34,8 @@ def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     def make(name: str, *, data: Path | None = None) -> Path:
         (tmp_path / "no data").mkdir(exist_ok=True)
         monkeypatch.setenv("RETICENT_DATA", str(data or tmp_path / "no data"))
-        spec = importlib.util.spec_from_file_location(f"{name}_sites", EXAMPLES / name / "make_sites.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
         folder = tmp_path / name
-        module.make_sites(folder)
+        maker(name).make_sites(folder)
         for study in (EXAMPLES / name).glob("*.toml"):
             shutil.copy(study, folder)
         monkeypatch.chdir(folder)
@@ -119,3 +124,17 @@ def test_with_noise_at_the_cut_an_epsilon_is_charged(example: Make, cli: Cli) ->
     facts = walk(cli, folder, study="noise_at_the_cut.toml", rounds=1)
     assert facts["promise"]["epsilon"] <= 8.0
     assert facts["promise"]["relation"] == "replace_one"
+
+
+def test_four_heart_disease_hospitals_share_a_network(
+    tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Path(__file__).resolve().parents[3] / "shared" / "data" / "heart_disease"
+    if not source.is_dir():
+        pytest.skip("needs the folder of real data sets")
+    maker("heart_disease").make_sites(source, tmp_path)
+    for file in ("heart_disease.toml", "network.py"):
+        shutil.copy(EXAMPLES / "split" / file, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    facts = walk(cli, tmp_path, study="heart_disease.toml", rounds=1)
+    assert facts["run"]["status"] == "finished"
