@@ -13,10 +13,10 @@ from torch import nn
 from reticent import split
 from reticent.data import Examples
 from reticent.dp import Gaussian, Grant, Release, flatten
-from reticent.errors import PolicyRefused
+from reticent.errors import IdentityError, PolicyRefused
 from reticent.messages import decode, encode
 from reticent.roles import Request
-from reticent.split.wire import Activations, BatchRequest, Counts, Open
+from reticent.split.wire import Activations, BatchRequest, Counts, HeadGradient, HeadRequest, Open
 
 SITE = "north"
 
@@ -54,8 +54,9 @@ class Glass:
     def check_bottom(self, bottom: nn.Module, shape: tuple[int, ...]) -> None:
         assert shape == (6,)
 
-    def check_loss(self, loss: Any, classes: int) -> None:
+    def check_loss(self, loss: Any, classes: int) -> frozenset[tuple[int, ...]]:
         assert classes in (2, 3)
+        return frozenset({(classes,), (1,)})
 
     def for_tests(self, units: Any) -> Glass:
         self.tests = Glass(trains=False, noise=self.event.noise_multiplier + 100)
@@ -248,3 +249,79 @@ def test_defences_that_could_not_keep_their_promise_are_refused(world: Any) -> N
     client(world, u_shape, outputs=labels, covers="labels")
     client(world, settings_of(world, bottom_optimizer=None), activations=frozen_only, outputs=labels)
     client(world, columns, activations=features)
+
+
+def _asked_with(outputs: Any, labels: Any, *, classes: int, loss: str) -> Any:
+    """Return what a site with defended labels answers to a coordinator that makes up the model's outputs."""
+    rows = len(labels)
+    settings = split.SplitTraining(
+        shape="vertical",
+        sites=("a", SITE),
+        labels=SITE,
+        start="given",
+        epochs=1,
+        batch_size=rows,
+        classes=classes,
+        loss=loss,
+    )
+    privacy = split.BoundaryPrivacy(
+        kind="outputs",
+        passes=1,
+        noise=split.BoundaryNoise(vectors=1e-6),
+        max_norm=1.0,
+        unit="record",
+        relation="replace_one",
+        population="ward-7",
+        dataset="1",
+    )
+    client = split.Client(
+        (nn.Linear(2, 2), nn.Identity()),
+        Examples.of(np.zeros((rows, 2), np.float32), labels),
+        settings,
+        site=SITE,
+        outputs=split.GaussianBoundary(privacy, units=np.arange(rows)),
+        covers="labels",
+    )
+    steps = {"open": Open(settings.digest()), "batch-0": BatchRequest(None), "head-0": HeadRequest(outputs)}
+    for phase, body in steps.items():
+        request = Request("run", 1, 1, f"train/{phase}", encode(body))
+        cost = client.cost(request)
+        reply = client.handle(request, None if cost is None else Grant.without_ledger(cost.events)).message
+    return decode(reply, HeadGradient, limit=1 << 20).gradient
+
+
+@pytest.mark.parametrize(
+    ("loss", "classes", "outputs"),
+    [
+        ("mse_loss", 0, np.zeros((4, 4), np.float32)),  # broadcast: every label in every row's gradient
+        ("mse_loss", 0, np.zeros((4, 4, 1), np.float32)),
+        ("cross_entropy", 2, np.zeros((4, 1), np.float32)),  # fails if and only if there is a label 1
+        ("binary_cross_entropy_with_logits", 2, np.zeros((4, 2), np.float32)),
+        ("cross_entropy", 2, np.zeros((4, 2), np.int64)),
+    ],
+)
+def test_made_up_outputs_are_refused_in_the_same_words_whatever_the_labels(
+    loss: str, classes: int, outputs: Any
+) -> None:
+    """The coordinator chooses the outputs' shape: neither an answer nor a refusal may depend on an unnoised label."""
+    said = set()
+    for labels in ([0, 0, 0, 0], [0, 1, 0, 0], [1, 1, 1, 1]):
+        with pytest.raises(IdentityError) as caught:
+            _asked_with(outputs, np.array(labels, np.int64 if classes else np.float32), classes=classes, loss=loss)
+        said.add((caught.value.code, str(caught.value)))
+    assert len(said) == 1
+    assert said.pop()[0] == "wrong-activations"
+
+
+@pytest.mark.parametrize(
+    ("loss", "classes", "width"),
+    [("mse_loss", 0, 1), ("cross_entropy", 2, 2), ("binary_cross_entropy_with_logits", 2, 1)],
+)
+def test_a_label_moves_its_own_rows_gradient_alone(loss: str, classes: int, width: int) -> None:
+    kind = np.int64 if classes else np.float32
+    outputs = np.zeros((4, width), np.float32)
+    ask = {"classes": classes, "loss": loss}
+    apart = _asked_with(outputs, np.array([0, 1, 0, 0], kind), **ask) - _asked_with(outputs, np.zeros(4, kind), **ask)
+    moved = np.sort(np.abs(apart).max(axis=1))
+    assert moved[-1] > 0.1
+    assert moved[-2] < 1e-4  # the noise

@@ -442,7 +442,8 @@ def test_a_bottom_that_mixes_rows_is_refused(trains):
 def test_a_loss_that_mixes_rows_is_refused(classes):
     boundary = GaussianBoundary(privacy(kind="outputs"), units=np.arange(4))
     name = {0: "mse_loss", 2: "binary_cross_entropy_with_logits", 3: "cross_entropy"}[classes]
-    boundary.check_loss(loss_by_name(name), classes)
+    taken = boundary.check_loss(loss_by_name(name), classes)
+    assert taken == (frozenset({(3,)}) if classes == 3 else frozenset({(1,), ()}))
     if classes:
         boundary.check_loss(nn.CrossEntropyLoss(reduction="sum"), classes)
         with pytest.raises(PolicyRefused) as caught:

@@ -94,12 +94,15 @@ class Boundary(Protocol):
         """
         ...
 
-    def check_loss(self, loss: Callable[[Tensor, Tensor], Tensor], classes: int) -> None:
+    def check_loss(self, loss: Callable[[Tensor, Tensor], Tensor], classes: int) -> frozenset[tuple[int, ...]]:
         """Refuse a loss in which the label of one row shows in the gradient of another; tried before the run.
 
         Args:
           loss: A mean over rows.
           classes: Number of label classes; 0 for a numeric label.
+
+        Returns:
+          The shapes of one row's outputs with which it was tried; the client uses no others, whatever arrives.
         """
         ...
 

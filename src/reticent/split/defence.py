@@ -17,11 +17,13 @@ noise. The noised `g_i` are all that it uses: they give the top's update and the
     Claim. One pass is, for one record, one Gaussian(z) mechanism, and E passes are E of them.
     Proof. Let H be everything seen and received before step t, with all noised g of earlier steps. The weights top_t
     are a function of H (induction: top_0 is public, a step uses noised g and activations only), hence so is o_i.
-    Given H, replacing y_j changes g_j alone, in step t only if j is in batch t; both values are at most `max_norm` long,
-    so they are 2 * max_norm apart, and the noise is z * max_norm: Gaussian(z) under `replace_one`. A record is in one
-    batch of a pass (`RowsOnce` refuses a second time), so E steps are not the same for both neighbours. What these
-    E mechanisms are was fixed in advance, their inputs are adaptive: Gaussian mechanisms compose so (Dong, Roth, Su
-    2022, theorem 3.2). All messages are functions of H and of what was drawn: post-processing. []
+    Given H, replacing y_j changes g_j alone, in step t only if j is in batch t. (A loss broadcast over outputs of another
+    shape would put y_j into every g_i: outputs of shapes with which it was not tried are refused, in the same words for
+    all labels.) Both values are at most `max_norm` long, so they are 2 * max_norm apart, and the noise is z * max_norm:
+    Gaussian(z) under `replace_one`. A record is in one batch of a pass (`RowsOnce` refuses a second time), so E steps
+    are not the same for both neighbours. What these E mechanisms are was fixed in advance, their inputs are adaptive:
+    Gaussian mechanisms compose so (Dong, Roth, Su 2022, theorem 3.2). All messages are functions of H and of what was
+    drawn: post-processing. []
 
     It covers the label, not features that the same site puts into the top: those enter o_i exactly.
 
@@ -130,18 +132,21 @@ class GaussianBoundary:
         else:
             refuse_mixing_frozen(bottom, shape)
 
-    def check_loss(self, loss: Loss, classes: int) -> None:
+    def check_loss(self, loss: Loss, classes: int) -> frozenset[tuple[int, ...]]:
         """Refuse a loss in which the label of one row shows in the gradient of another; tried on made-up outputs.
 
         Args:
           loss: A mean over rows.
           classes: Number of label classes; 0 for a numeric label.
 
+        Returns:
+          The shapes of one row's outputs that it takes without mixing.
+
         Raises:
           PolicyRefused: With code `mixes-examples`.
           UsageError: If the loss takes no outputs that are usual for so many classes.
         """
-        refuse_mixing_loss(loss, classes)
+        return refuse_mixing_loss(loss, classes)
 
     def for_tests(self, units: NDArray[np.int64]) -> GaussianBoundary:
         """Return the boundary for a pass over test rows, from which nothing is learned."""

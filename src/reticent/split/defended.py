@@ -97,7 +97,7 @@ class Defences:
             self._activations.check_bottom(holding.bottom.module, shape)
             self._for_tests = self._activations.for_tests(holding.rows(EVALUATE).units)
         if self._outputs is not None and holding.labels is not None:
-            self._outputs.check_loss(holding.labels.loss, self._classes)
+            holding.labels.shapes = self._outputs.check_loss(holding.labels.loss, self._classes)
 
     @property
     def trains(self) -> bool:

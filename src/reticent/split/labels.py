@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from reticent.errors import IdentityError
 from reticent.split.settings import SplitTraining
 from reticent.split.sides import Side
 from reticent.training import loss_by_name, predict_classes
@@ -57,11 +58,13 @@ class LabelSide:
 
     Attributes:
       loss: A mean over the rows of a batch, of (outputs, labels).
+      shapes: Where labels are defended, the shapes of one row's outputs that are taken; None for any.
     """
 
     def __init__(self, side: Side, settings: SplitTraining) -> None:
         self.side = side
         self.loss = loss_by_name(settings.loss) if isinstance(settings.loss, str) else settings.loss
+        self.shapes: frozenset[tuple[int, ...]] | None = None
         self._classes = settings.classes
         self.counted = Counted(self._classes)
 
@@ -75,7 +78,7 @@ class LabelSide:
         """
         outputs = self.side.forward(values)
         inner = outputs.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(self.loss(inner, labels), inner)
+        (gradient,) = torch.autograd.grad(self._mean(inner, labels), inner)
         if protect is not None:
             gradient = protect(gradient * len(labels)) / len(labels)
         below = self.side.backward(gradient)
@@ -86,7 +89,7 @@ class LabelSide:
         """Add the rows of one batch to the evaluation."""
         outputs = self.side.infer(values)
         counted = self.counted
-        counted.loss_sum += float(self.loss(outputs, labels)) * len(labels)
+        counted.loss_sum += float(self._mean(outputs, labels)) * len(labels)
         counted.rows += len(labels)
         if self._classes:
             counted.truth.append(labels.cpu().numpy().astype(np.int64))
@@ -96,9 +99,30 @@ class LabelSide:
             score = flat[:, 1] - flat[:, 0] if flat.shape[1] > 1 else flat[:, 0]
             counted.scores.append(score.cpu().numpy().astype(np.float64))
 
+    def _mean(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss; what another party sent may make outputs that fit no loss.
+
+        Raises:
+          IdentityError: With code `wrong-activations`, whatever the labels are where they are defended.
+        """
+        if self.shapes is not None and (len(outputs) != len(labels) or tuple(outputs.shape[1:]) not in self.shapes):
+            raise _wrong_outputs(outputs)
+        try:
+            return self.loss(outputs, labels)
+        except (IndexError, RuntimeError, TypeError, ValueError) as error:
+            raise _wrong_outputs(outputs) from error
+
     def begin_count(self) -> None:
         """Start an evaluation anew."""
         self.counted = Counted(self._classes)
+
+
+def _wrong_outputs(outputs: Tensor) -> IdentityError:
+    return IdentityError(
+        "wrong-activations",
+        f"what arrived makes outputs of shape {tuple(outputs.shape)} and type {outputs.dtype}, which the loss cannot take",
+        hint="run the same version, the same model and the same settings at every party, and a loss that fits the model",
+    )
 
 
 def area_under_curve(truth: NDArray[Any], scores: NDArray[Any]) -> float | None:

@@ -43,6 +43,8 @@ class Side:
 
     def forward(self, values: Tensor) -> Tensor:
         """Return the part's output with its graph kept here; what other parties get is `to_array` of it."""
+        if not self._first and not values.is_floating_point():
+            raise _wrong_activations(values)  # whole numbers have no gradient
         self.module.train(not self.frozen)
         # A leaf of our own: what arrived has no history, and its gradient is what goes back.
         self._entered = values.detach().requires_grad_(not self._first)
@@ -116,16 +118,20 @@ class Side:
         except (IndexError, RuntimeError, TypeError, ValueError) as error:
             if self._first:
                 raise
-            raise IdentityError(
-                "wrong-activations",
-                f"values of shape {tuple(values.shape)} and type {values.dtype} arrived, which this part cannot read",
-                hint="run the same version, the same model and the same settings at every party",
-            ) from error
+            raise _wrong_activations(values) from error
         return output
 
     def drop(self) -> None:
         """Forget the batch under way."""
         self._left = self._entered = None
+
+
+def _wrong_activations(values: Tensor) -> IdentityError:
+    return IdentityError(
+        "wrong-activations",
+        f"values of shape {tuple(values.shape)} and type {values.dtype} arrived, which this part cannot read",
+        hint="run the same version, the same model and the same settings at every party",
+    )
 
 
 def redraw(module: nn.Module) -> None:

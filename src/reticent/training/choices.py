@@ -34,7 +34,10 @@ def _binary_cross_entropy_with_logits(outputs: Tensor, labels: Tensor) -> Tensor
 
 
 def _mse_loss(outputs: Tensor, labels: Tensor) -> Tensor:
-    return F.mse_loss(_one_each(outputs), labels.to(outputs.dtype))
+    outputs = _one_each(outputs)
+    if outputs.shape != labels.shape:  # torch would broadcast, with a warning, and put every label into every gradient
+        raise ValueError(f"outputs of shape {tuple(outputs.shape)} do not fit labels of shape {tuple(labels.shape)}")
+    return F.mse_loss(outputs, labels.to(outputs.dtype))
 
 
 def _one_each(outputs: Tensor) -> Tensor:
