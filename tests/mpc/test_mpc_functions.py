@@ -17,7 +17,7 @@ Run = Callable[..., Any]
 Reals = NDArray[np.float64]
 
 few = settings(max_examples=15, deadline=None)
-BITS = [8, 16, 20, 24]
+BITS = [8, 16, 20, 24, 30]
 
 
 def codes(x: Reals, bits: int) -> Reals:
@@ -41,10 +41,10 @@ def test_sigmoid_and_tanh(shared: Run, bits: int) -> None:
     x = codes(np.concatenate([np.linspace(-30, 30, 2001), [-1000.0, 1000.0, 0.0]]), bits)
     sigmoid, tanh = shared(lambda a: (a.sigmoid(), a.tanh()), x, fraction_bits=bits)
     with np.errstate(over="ignore"):
-        assert units(sigmoid, 1 / (1 + np.exp(-x)), bits) <= 2
-    assert units(tanh, np.tanh(x), bits) <= 4
-    assert sigmoid.min() >= -(2.0**-bits)
-    assert sigmoid.max() <= 1 + 2.0**-bits
+        assert units(sigmoid, 1 / (1 + np.exp(-x)), bits) <= 2 + 2.0 ** (bits - 24)
+    assert units(tanh, np.tanh(x), bits) <= 4 + 2.0 ** (bits - 23)
+    assert sigmoid.min() >= -(2.0**-bits) - 2.0**-27
+    assert sigmoid.max() <= 1 + 2.0**-bits + 2.0**-27
 
 
 @pytest.mark.parametrize("bits", BITS)

@@ -149,6 +149,32 @@ def test_shapes(shared: Run, x: Reals, data: st.DataObject) -> None:
         assert exact is None or np.array_equal(got, exact)
 
 
+@pytest.mark.parametrize("count", [255, 257, 1000, 4096, 20_000])
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 250_000.0])
+def test_means_of_many_terms_do_not_wrap(shared: Run, count: int, scale: float) -> None:
+    """20,000 thrombocyte counts: their sum times 1 / 20,000, of 16 digits, has more than 62 bits."""
+    x = np.rint(np.random.default_rng(count).normal(scale, scale, count) / UNIT) * UNIT
+    middle = np.rint(scale / UNIT) * UNIT
+    found, share = shared(lambda a: (a.mean(), (a > middle).mean()), x)
+    assert abs(found - x.mean()) <= UNIT * (2 + abs(x.mean()))
+    assert abs(share - (x > middle).mean()) <= 2 * UNIT
+
+
+def test_means_of_nothing(shared: Run) -> None:
+    with pytest.raises(UsageError) as caught:
+        shared(lambda a: a.mean(0), np.zeros((0, 3)))
+    assert caught.value.code == "no-such-axis"
+    assert shared(lambda a: a.mean(1), np.zeros((0, 3))).shape == (0,)
+
+
+def test_equality_is_computed_and_not_that_of_python_objects(shared: Run) -> None:
+    x, y = np.array([-1.0, 0.5, 3.0]), np.array([-1.0, 0.25, 4.0])
+    same, other, three = shared(lambda a, b: (a == b, a != b, a == 3), x, y)
+    assert (same.tolist(), other.tolist(), three.tolist()) == ([1, 0, 0], [0, 1, 1], [0, 0, 1])
+    with pytest.raises(UsageError, match="branch"):
+        shared(lambda a: a if a == 0 else -a, x)
+
+
 def test_take_fills_with_zeros(shared: Run) -> None:
     x = np.arange(6.0).reshape(2, 3) + 1
     indices = np.array([[0, -1], [5, 2]])

@@ -21,9 +21,10 @@ from reticent.rings import Ring64
 if TYPE_CHECKING:
     from reticent.mpc.tensor import Tensor
 
-__all__ = ["add", "concat", "encode_constant", "linear", "matmul", "product", "rescaled", "stack", "take"]
+__all__ = ["add", "concat", "encode_constant", "linear", "matmul", "mean", "product", "rescaled", "stack", "take"]
 
 _MOST_FRACTION = 44
+_FEW = 256  # terms of a mean whose sum is multiplied as it is
 
 
 def linear(x: Tensor, function: Callable[[NDArray[Any]], Any]) -> Tensor:
@@ -132,6 +133,28 @@ def truncated(
     )
     found = yield from protocol.from_group(operation, None if share is None else [share], [shape])
     return found[0]
+
+
+def mean(x: Tensor, axis: int | tuple[int, ...] | None, *, keepdims: bool) -> Tensor:
+    """Return the mean over `axis`.
+
+    Raises:
+      UsageError: If it is a mean of nothing.
+    """
+    total = x.sum(axis, keepdims=keepdims)
+    count = x.size // total.size if total.size else 1
+    if not count:
+        raise UsageError(
+            "no-such-axis",
+            f"the mean of a tensor of shape {x.shape} over axis {axis}",
+            hint="name an axis with elements",
+        )
+    shift = count.bit_length() - 1
+    if count < _FEW or count == 1 << shift:
+        return total * (1.0 / count)
+    # The sum of many terms times 1 / count, of fraction_bits digits, would wrap around where the mean is far from it.
+    part = x.session.local(lambda s: s, [total], shape=total.shape, fraction=total.fraction + shift)
+    return rescaled(part, exact=False) * (2.0**shift / count)
 
 
 def matmul(x: Tensor, other: Tensor | ArrayLike) -> Tensor:

@@ -21,6 +21,7 @@ from reticent.mpc.protocol import Protocol
 from reticent.mpc.replicated import Replicated
 from reticent.mpc.session import Session
 from reticent.mpc.streams import agree
+from reticent.mpc.tensor import Tensor
 
 __all__ = ["Program", "open_session", "run_local", "run_party"]
 
@@ -183,4 +184,4 @@ def _same(a: Any, b: Any) -> bool:
         return all(_same(x, y) for x, y in zip(a, b, strict=True))
     if isinstance(a, dict) and isinstance(b, dict) and a.keys() == b.keys():
         return all(_same(a[key], b[key]) for key in a)
-    return type(a) is type(b) and not isinstance(a, np.ndarray) and bool(a == b)
+    return a is b or (type(a) is type(b) and not isinstance(a, np.ndarray | Tensor) and bool(a == b))

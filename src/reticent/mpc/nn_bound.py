@@ -2,7 +2,8 @@
 
 One unit u is 2^-f. An encoded number is off by u/2 at most, a truncated product by u. A sum of products with encoded
 weights w' carries the error e of its inputs on: |w| e + (|x| + e) u/2. Comparisons are exact, so ReLU and maximum carry
-errors on unchanged. A sigmoid of the encoded number is off by 2 u, a softmax over n by (n + 4) u (`elementary`).
+errors on unchanged. A sigmoid of the encoded number is off by 2 u + 2^-24, a softmax over n by (n + 4) u + n 2^-27
+(`elementary`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from reticent.lowering import INPUT, Program, evaluate, ops
 __all__ = ["fixed_point_bound"]
 
 Array = NDArray[np.float64]
+
+_SIGMOID = 2.0**-24
 
 
 def fixed_point_bound(program: Program, x: ArrayLike, *, fraction_bits: int = 16) -> Array:
@@ -103,12 +106,15 @@ _RULES: dict[type[ops.Op], Callable[..., Any]] = {
     ops.Polynomial: _polynomial,
     ops.Relu: lambda _, __, ___, e: e,
     ops.Reshape: lambda op, _, __, e: evaluate(op, e),
-    ops.Sigmoid: lambda _, unit, __, e: e / 4 + 2 * unit,
+    ops.Sigmoid: lambda _, unit, __, e: e / 4 + 2 * unit + _SIGMOID,
     # A softmax moves by half the largest shift of its inputs at most: p_i sum_j p_j |e_i - e_j| <= 2 p_i (1 - p_i) e.
     ops.Softmax: lambda op, unit, x, e: (
-        0.0 * x + e.max(axis=op.axis + 1, keepdims=True) / 2 + (x.shape[op.axis + 1] + 4) * unit
+        0.0 * x
+        + e.max(axis=op.axis + 1, keepdims=True) / 2
+        + (x.shape[op.axis + 1] + 4) * unit
+        + x.shape[op.axis + 1] * 2.0**-27
     ),
     ops.Square: lambda _, unit, x, e: _product(unit, x, x, e, e),
     ops.Subtract: lambda _, __, x, y, e, d: e + d,  # noqa: ARG005
-    ops.Tanh: lambda _, unit, __, e: e + 4 * unit,  # 2 sigmoid(2 x) - 1
+    ops.Tanh: lambda _, unit, __, e: e + 4 * unit + 2 * _SIGMOID,  # 2 sigmoid(2 x) - 1
 }

@@ -1,8 +1,8 @@
 """Keystreams that two participants have in common, a new one for each operation.
 
 At the start of a session each pair of participants agrees on 32 fresh bytes, sent by the one of lower number over the
-channel. Everything that both must draw alike comes from HKDF of these bytes under a text that names the session, the
-operation and the use, so that no stream is ever read twice.
+channel. Everything that both must draw alike comes from HKDF of these bytes under a text that names the operation and
+the use; the bytes are of this session alone. So no stream is ever read twice, in one session or in two.
 """
 
 from __future__ import annotations

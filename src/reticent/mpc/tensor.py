@@ -95,9 +95,8 @@ class Tensor:
         return arithmetic.linear(self, lambda words: words.sum(axis=axis, keepdims=keepdims, dtype=words.dtype))
 
     def mean(self, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
-        """Return the mean over `axis`."""
-        total = self.sum(axis, keepdims=keepdims)
-        return total * (total.size / self.size)
+        """Return the mean over `axis`: within two units in the last place and a relative error of 2^-fraction_bits."""
+        return arithmetic.mean(self, axis, keepdims=keepdims)
 
     def __truediv__(self, other: Tensor | ArrayLike) -> Tensor:
         """Return the quotient; a secret divisor must lie in the domain that `reciprocal` has by default."""
@@ -109,6 +108,15 @@ class Tensor:
         return self.reciprocal() * other
 
     # Comparison ---------------------------------------------------------------------------------------------------
+
+    # Without these Python would compare identities, and answer False in silence.
+    def __eq__(self, other: Tensor | ArrayLike) -> Tensor:  # type: ignore[override]
+        return 1 - (self < other) - (self > other)
+
+    def __ne__(self, other: Tensor | ArrayLike) -> Tensor:  # type: ignore[override]
+        return (self < other) + (self > other)
+
+    __hash__ = object.__hash__
 
     def __lt__(self, other: Tensor | ArrayLike) -> Tensor:
         return comparison.negative(self - other)
