@@ -85,6 +85,31 @@ def test_requests_for_nothing_that_is_dealt_are_refused(data: bytes) -> None:
         decode_request(data)
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"[" * 4000,
+        request("truncation"),
+        request("sign", count=1, size=4),
+        request("triple", kind="multiply", left=[2]),
+        request("triple", kind="multiply", left=[2], right=[3]),
+        request("triple", kind="multiply", left=[2], right=[2], left_holder=9),
+        request("triple", kind="matmul", left=[2**32, 2**32], right=[2**32, 2**32]),
+        request("one-hot", count=1, size=0),
+    ],
+    ids=lambda data: data[:120].decode(),
+)
+def test_requests_that_cannot_be_dealt_end_with_a_code(data: bytes) -> None:
+    """Well-formed or not, what a party sends never ends the dealer with a traceback."""
+    ends = threads(["a", "b", "dealer"], deadline=5.0)
+    for party in (0, 1):
+        ends[party].send(2, bytes(32))
+    ends[0].send(2, data)
+    with pytest.raises(IdentityError) as caught:
+        mpc.run_dealer(ends[2])
+    assert caught.value.code == "malformed-request"
+
+
 def test_nothing_is_dealt_under_one_number_twice() -> None:
     keys = Keys({0: bytes(32)}, b"")
     first = keys.stream(0, "deal", (1, 1)).bytes(16)

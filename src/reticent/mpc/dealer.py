@@ -10,7 +10,7 @@ from reticent.mpc.cost import Cost, Entry
 from reticent.mpc.group import Group
 from reticent.mpc.link import Link
 from reticent.mpc.material import DealerSource
-from reticent.mpc.recipes import RECIPES, decode_request
+from reticent.mpc.recipes import deal, decode_request
 from reticent.mpc.streams import agree
 
 __all__ = ["FINISHED", "Dealer", "run_dealer"]
@@ -55,7 +55,7 @@ class Dealer:
         # A number asked for twice is refused by the keys: the same triple would serve two products.
         streams = [link.keys.stream(member, "deal", number) for member in self._group.members]
         source = DealerSource(self._group, streams)
-        RECIPES[recipe](source, **arguments)
+        deal(source, recipe, arguments, request)
         sent = link.send(self._group.members[-1], source.corrections)
         return Entry(name, sent, 0, time.perf_counter() - began)
 

@@ -9,11 +9,12 @@ from typing import Any
 from reticent.errors import IdentityError
 from reticent.mpc.beaver import deal_triple
 from reticent.mpc.lookup import deal_one_hot
+from reticent.mpc.material import Source
 from reticent.mpc.products import PRODUCTS
 from reticent.mpc.sign import deal_sign
 from reticent.mpc.truncation import deal_truncation
 
-__all__ = ["RECIPES", "decode_request", "encode_request"]
+__all__ = ["RECIPES", "deal", "decode_request", "encode_request"]
 
 Arguments = dict[str, Any]
 
@@ -49,15 +50,32 @@ def decode_request(data: bytes) -> tuple[tuple[int, ...], str, str, Arguments]:
         name, recipe, arguments = str(body["name"]), body["recipe"], body["arguments"]
         if recipe not in RECIPES or not all(_allowed(key, value) for key, value in arguments.items()):
             raise ValueError
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise IdentityError(
-            "malformed-request",
-            f"a request of {len(data)} bytes asks the dealer for nothing it deals",
-            hint="check that parties and dealer run the same version; otherwise treat the sender as hostile",
-        ) from error
-    if recipe == "triple":
-        arguments = {**arguments, "left": tuple(arguments["left"]), "right": tuple(arguments["right"])}
+        if recipe == "triple":
+            arguments = {**arguments, "left": tuple(arguments["left"]), "right": tuple(arguments["right"])}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise malformed(data) from error
     return operation, name, recipe, arguments
+
+
+def deal(source: Source, recipe: str, arguments: Arguments, request: bytes) -> None:
+    """Deal what `request` asks for.
+
+    Raises:
+      IdentityError: If the recipe cannot be made of these arguments: some are missing, or their sizes do not fit.
+    """
+    try:
+        RECIPES[recipe](source, **arguments)
+    except (ValueError, KeyError, TypeError, OverflowError, MemoryError) as error:
+        raise malformed(request) from error
+
+
+def malformed(data: bytes) -> IdentityError:
+    """Return the error for a request that the dealer cannot answer."""
+    return IdentityError(
+        "malformed-request",
+        f"a request of {len(data)} bytes asks the dealer for nothing it deals",
+        hint="check that parties and dealer run the same version; otherwise treat the sender as hostile",
+    )
 
 
 def _allowed(key: str, value: object) -> bool:
