@@ -1,7 +1,7 @@
 """Three organisations fit one model on columns that none shows the others: logistic regression under secret sharing.
 
-A clinic knows who fell ill and ten measurements of each patient, two laboratories know ten more each. Their rows are in
-the same declared order (patients matched beforehand). Every number that travels is a share, uniform by itself. Two
+A clinic knows whose tumour is benign and ten measurements of each patient, two laboratories ten more each. Their rows
+are in the same declared order (patients matched beforehand). Every number that travels is a share, uniform by itself. Two
 results are opened, and each is a release: the scores of patients kept aside, to the clinic alone; and the coefficients,
 to all, so that this example can compare them with a fit in clear text. No epsilon is claimed for either.
 
@@ -25,7 +25,7 @@ Array = NDArray[np.float64]
 
 
 def breast_cancer() -> tuple[list[Array], Array, str]:
-    """Return the three organisations' columns, the labels, and where they come from (1: malignant)."""
+    """Return the three organisations' columns, the labels, and where they come from (1: benign)."""
     folder = data_folder()
     if folder is not None and (folder / "breast_cancer_vertical").is_dir():
         guest, host = (
@@ -42,7 +42,7 @@ def breast_cancer() -> tuple[list[Array], Array, str]:
     from sklearn.datasets import load_breast_cancer
 
     found = load_breast_cancer()
-    return np.hsplit(found.data, 3), 1.0 - found.target, "Breast Cancer Wisconsin, from scikit-learn"
+    return np.hsplit(found.data, 3), found.target.astype(np.float64), "Breast Cancer Wisconsin, from scikit-learn"
 
 
 def standardised(columns: Array, training: NDArray[np.bool_]) -> Array:
@@ -52,7 +52,7 @@ def standardised(columns: Array, training: NDArray[np.bool_]) -> Array:
 
 
 def auc(labels: Array, scores: Array) -> float:
-    """Return the probability that an ill patient scores above a healthy one."""
+    """Return the probability that a benign case scores above a malignant one."""
     higher = scores[labels == 1][:, None] - scores[labels == 0][None, :]
     return float(np.mean((higher > 0) + 0.5 * (higher == 0)))
 
@@ -79,7 +79,7 @@ def main() -> None:
     (scores, (found, _)), total = outputs[0], cost.total()
     print(f"{source}: {training.sum()} patients to learn from, {np.sum(~training)} kept aside")
     for name, part in zip(NAMES, columns, strict=True):
-        print(f"  {name}: {part.shape[1]} columns{', and who is ill' if name == NAMES[0] else ''}")
+        print(f"  {name}: {part.shape[1]} columns{', and the diagnosis' if name == NAMES[0] else ''}")
     print(f"{STEPS} steps on batches of {BATCH}, three parties, replicated shares")
     print(f"  AUC under sharing   {auc(labels[~training], scores):.5f}")
     print(f"  AUC in clear text   {auc(labels[~training], plain):.5f}")

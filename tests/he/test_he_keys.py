@@ -114,3 +114,12 @@ def test_two_key_pairs_differ_and_do_not_mix(side: he.Context) -> None:
     assert other.fingerprint != side.client.fingerprint
     refuse_secrets(other.fingerprint)
     assert len(keys_module._LIVE) >= 2
+
+
+def test_client_keys_in_place_of_evaluation_keys_are_refused_as_what_they_are() -> None:
+    """Handing over the wrong one of two objects is the mistake that the two types exist for."""
+    context = he.context(depth=1, bound=10.0, precision=1e-2, backend="simulator")
+    keys = he.ClientKeys.generate(context.backend)
+    with pytest.raises(PolicyRefused) as caught:
+        he.dump_evaluation_keys(keys, context.backend, he.OwnMac(keys))
+    assert caught.value.code == "secret-key-on-wire"

@@ -61,8 +61,9 @@ class Guarantee:
     def sentence(self) -> str:
         """Return the promise in words, for the report and the terminal. Epsilon is rounded up."""
         guess = math.ceil(self.best_guess() * 1000) / 10
+        sure = f"at most {guess:g} % sure" if guess < 100 else "all but certain (more than 99.9 % sure)"
         return (
-            f"Someone who was 50 % sure {self.secret} can become at most {guess:g} % sure; this holds against "
+            f"Someone who was 50 % sure {self.secret} can become {sure}; this holds against "
             f"{self.holds_against}, except with probability about {self.delta:g} "
             f"(epsilon {math.ceil(self.epsilon * 100) / 100:.2f}, delta {self.delta:g}, unit {self.unit}, "
             f"neighbours: {self.relation.replace('_', ' ')})."

@@ -158,8 +158,14 @@ class Signed:
         return body
 
 
-def dump_evaluation_keys(keys: EvaluationKeys, backend: Backend, seal: Seal) -> bytes:
-    """Return evaluation keys, sealed."""
+def dump_evaluation_keys(keys: EvaluationKeys | ClientKeys, backend: Backend, seal: Seal) -> bytes:
+    """Return evaluation keys, sealed.
+
+    Raises:
+      PolicyRefused: If the keys are those of a client: they decrypt.
+    """
+    if isinstance(keys, ClientKeys):
+        keys.refuse_encoding()
     parts = backend.dump_evaluation(keys.handle)
     return _send(EvaluationKeysMessage(keys.parameters.fingerprint, keys.fingerprint, backend.name, parts), seal)
 

@@ -18,7 +18,7 @@ from reticent.errors import ReticentError
 from reticent.report.charges import Charges
 from reticent.report.folder import RunFolder
 from reticent.report.rederive import plan_epsilon
-from reticent.report.wording import count, up
+from reticent.report.wording import count, several, up
 from reticent.study.plan import SitePlan
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _plan_in_checkpoints(folder: RunFolder) -> Check:
     return _check(
         name,
         not other,
-        f"all {len(checkpoints)} model files name the hash of plan.json",
+        f"{several(len(checkpoints), 'model file', 'model files')}: the hash of plan.json is in each",
         f"{', '.join(other[:3])} name another plan than plan.json: the plan or the file was exchanged",
     )
 

@@ -44,8 +44,8 @@ def cost(study: Study, facts: ComputationFacts) -> Cost:
 def who_sees(study: Study) -> tuple[Visibility, ...]:
     """Return the table *who sees what*: own site, other sites, coordinator, reader."""
     figures = "" if study.release.metrics is None else ", exact counts of right and wrong answers over all sites"
-    opened = f"the opened model{figures}, how many rows there are, and this plan"
-    column = "and its columns' names " if study.by_columns else ""
+    columns = ", the names of all columns" if study.by_columns else ""
+    opened = f"the opened model{figures}, how many rows there are{columns}, and this plan"
     return (
         Visibility(
             party="a person's own site",
@@ -54,7 +54,7 @@ def who_sees(study: Study) -> tuple[Visibility, ...]:
         ),
         Visibility(
             party="the other sites",
-            sees=f"shares of this site's records, each uniformly distributed by itself; {opened} {column}".rstrip(),
+            sees=f"shares of this site's records, each uniformly distributed by itself; {opened}",
             does_not_see="this site's records, labels, or any gradient, as far as the opened model does not reveal them",
         ),
         Visibility(

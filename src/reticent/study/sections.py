@@ -112,8 +112,8 @@ class PrivacySection(Section):
     Attributes:
       max_grad_norm: How far one unit may move the model in a step.
       protects: Split learning: everything in a row (`records`), or its label alone (`labels`).
-      max_activation_norm, max_gradient_norm: Split learning: largest L2 norm of what leaves a site for one row, and of
-        what comes back for it.
+      max_activation_norm, max_gradient_norm: Split learning: largest L2 norm of the activation that leaves a site for one
+        row, and of the gradient of one row's loss that leaves the site of the labels.
     """
 
     guarantee: Literal["differential-privacy", "none"]

@@ -217,7 +217,7 @@ def _other_sites(study: Study, noised: str) -> Visibility:
 
 def _coordinator(study: Study, noised: str) -> Visibility:
     labels = "" if labels_stay(study) else ", the label of each row"
-    hidden = "records, and the sites' part of the model" + (", labels" if labels_stay(study) else "")
+    hidden = f"records, {'labels, ' if labels_stay(study) else ''}and the sites' part of the model"
     if labels_stay(study):
         labels = (
             ", the gradient at the model's output for each row, from which labels can often be inferred"
@@ -230,7 +230,7 @@ def _coordinator(study: Study, noised: str) -> Visibility:
         does_not_see=hidden
         + (
             ""
-            if study.privacy.claimed
+            if _records_protected(study)
             else ", as far as activations do not reveal them: inputs can often be reconstructed"
         ),
     )
@@ -247,7 +247,8 @@ def not_covered(study: Study) -> tuple[str, ...]:
 
 
 def _assumed(study: Study) -> Iterator[str]:
-    yield "Every party follows the protocol: a coordinator that sends steered gradients can turn a site's part into a leak."
+    if not _records_protected(study):
+        yield "Every party follows the protocol: a coordinator that steers gradients can turn a site's part into a leak."
     yield "Keys were pinned correctly; what a site hands to the next is sealed for that site's key."
     if study.by_columns:
         yield (
