@@ -116,7 +116,5 @@ def test_importing_loads_neither_torch_nor_the_lattice_library() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_guarantee_adversary_and_cost_stand_in_one_place() -> None:
-    for heading in ("Guarantee.", "Adversary.", "Cost."):
-        assert f"\n{heading} " in str(he.__doc__)
+def test_every_public_name_is_there() -> None:
     assert all(hasattr(he, name) for name in he.__all__)
