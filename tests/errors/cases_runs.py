@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from unittest import mock
 
+import numpy as np
 import torch
 
 import reticent
@@ -253,6 +254,17 @@ def _other_people(_: pathlib.Path) -> object:
     return _exchange(plan, _Shapes(3, 1, b"order"), here)
 
 
+def _diverged(_: pathlib.Path) -> object:
+    """Opened coefficients of a size that 16 fraction bits do not carry."""
+    from reticent.runs.computing import _check_range
+
+    plan = mock.Mock()
+    plan.computation.fraction_bits, plan.training.batch_size, plan.contract.classes = 16, 32, ()
+    plan.training.optimizer.learning_rate = 30.0
+    _check_range(plan, np.array([1e6, -2e6]))
+    return _check_range(plan, np.array([1e8, -2e7]))
+
+
 def _encrypted(folder: pathlib.Path, columns: list[dict[str, object]], rows: str) -> object:
     from reticent.data import Contract
     from reticent.runs import predict_encrypted
@@ -332,6 +344,7 @@ CASES: dict[str, Callable[[pathlib.Path], object]] = {
     "part-not-here": _part_missing,
     "parts-stay-apart": lambda folder: export(Bundle(folder, _cut_plan(folder).plan), folder / "new", card=""),
     "rows-not-aligned": _other_people,
+    "computation-out-of-range": _diverged,
     "cut-sends-records": _records_cross,
     "reply-forgotten": _forgotten,
     "request-changed": _request_changed,

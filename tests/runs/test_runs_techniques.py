@@ -17,13 +17,14 @@ import pandas as pd
 import pytest
 
 import reticent
-from reticent.errors import DataError, PolicyRefused, QuorumLost
+from reticent.errors import DataError, PolicyRefused, QuorumLost, UsageError
 from reticent.ledger import Ledger
 from reticent.mpc import cyclic_batches, plain_logistic_regression
 from reticent.report import gather, verify, write_page
 from reticent.runs import Bundle, Event, export, predict
 
 Write = Callable[..., Path]
+COLUMNS = ("lab", "scan", "clinic")
 KINDS = ("split", "vertical", "secure-computation rows", "secure-computation columns")
 
 
@@ -158,6 +159,65 @@ def test_a_computation_equals_plain_descent_on_the_same_batches(technique: Write
     weights, intercept = plain_logistic_regression(x, y, batches=cyclic_batches(len(x), 8, steps), learning_rate=0.3)
     found = np.concatenate([value.detach().numpy().ravel() for value in result.model().parameters()])
     np.testing.assert_allclose(found, [*weights, intercept], atol=5e-3)
+
+
+def test_one_feature_is_enough(technique: Write, tmp_path: Path) -> None:
+    """Weight and intercept are of one size then, and must not be taken for each other."""
+    others = '  { name = "height", kind = "number", range = [100, 220] },\n'
+    others += '  { name = "smoker", kind = "category", values = ["no", "yes"] },\n'
+    result = reticent.run(
+        reticent.plan(technique("secure-computation rows", {others: ""})), directory=tmp_path / "runs"
+    )
+    weight, intercept = (value.item() for value in result.model().parameters())
+    assert weight > 1 > abs(intercept)
+
+
+CURVED = (
+    "import torch\ndef make(inputs):\n    return torch.nn.Sequential(torch.nn.Linear(inputs, 1), torch.nn.Tanh())\n"
+)
+
+
+def test_a_model_that_is_not_linear_is_refused_before_anything_is_opened(technique: Write, tmp_path: Path) -> None:
+    """It has as many parameters as a linear one; its answers would be others than those of what was computed."""
+    (tmp_path / "curved_under_sharing.py").write_text(CURVED)
+    change = {"reticent.training.models:logistic": "curved_under_sharing:make"}
+    with pytest.raises(UsageError) as caught:
+        reticent.plan(technique("secure-computation rows", change))
+    assert caught.value.code == "model-under-sharing"
+
+
+def test_a_computation_that_diverged_is_not_passed_off_as_a_model(technique: Write, tmp_path: Path) -> None:
+    """Least squares with steps of 30: the numbers wrap around, and what is opened looks like any other model."""
+    changes = {
+        '"outcome", kind = "label", values = ["no", "yes"] }': '"age", kind = "label", range = [0, 100] }',
+        '  { name = "age", kind = "number", range = [0, 100] },\n': "",
+        "binary_cross_entropy_with_logits": "mse_loss",
+        "metrics = { every = 0 }": 'metrics = "none"',
+        "learning_rate = 0.3": "learning_rate = 30.0",
+    }
+    plan = reticent.plan(technique("secure-computation rows", changes))
+    with pytest.raises(UsageError) as caught:
+        reticent.run(plan, directory=tmp_path / "runs")
+    assert caught.value.code == "computation-out-of-range"
+    assert not list(tmp_path.glob("runs/*/model.safetensors"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="finds the party's process in /proc")
+def test_parties_end_with_the_process_that_started_them(technique: Write, tmp_path: Path) -> None:
+    """Killed outright, it can stop nobody; orphans would hold the rows and go on to open the model."""
+    study = technique("secure-computation columns", {"rounds = 3": "rounds = 60"})
+    command = [sys.executable, "-c", "from reticent.cli import main; main()", "run", str(study)]
+    command += ["--set", "run.separate_processes=true"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as running:
+        began = time.monotonic()
+        while any(_party(tmp_path, name) is None for name in COLUMNS):
+            assert time.monotonic() < began + 60, "no party came up"
+            time.sleep(0.05)
+        running.kill()
+    killed = time.monotonic()
+    while any(_party(tmp_path, name) is not None for name in COLUMNS):
+        assert time.monotonic() < killed + 10, "a party was left running"
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("kind", ["split", "secure-computation columns"])

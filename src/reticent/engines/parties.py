@@ -58,7 +58,8 @@ def as_threads(plan: Plan, rows: Mapping[str, Rows], *, deadline: float) -> tupl
         except BaseException as error:
             failures.append(error)
 
-    running = [threading.Thread(target=run, args=pair) for pair in zip(names, ends, strict=True)]
+    # Daemons, so that Ctrl-C ends the process and not only the thread that waits here.
+    running = [threading.Thread(target=run, args=pair, daemon=True) for pair in zip(names, ends, strict=True)]
     for thread in running:
         thread.start()
     for thread in running:
@@ -99,8 +100,10 @@ def _start(folder: RunFolder, name: str, stack: ExitStack) -> subprocess.Popen[b
     command = [sys.executable, "-m", "reticent.engines.party_process", str(folder.path), name]
     environment = {"OMP_NUM_THREADS": "1", **os.environ}
     process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-        command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
+        command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment, start_new_session=True
     )
+    assert process.stdin is not None  # noqa: S101 - asked for above
+    stack.enter_context(process.stdin)  # nothing is written; when it closes, whoever started the party is gone
     stack.callback(process.wait)
     stack.callback(process.kill)
     return process

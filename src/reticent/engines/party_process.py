@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 from pathlib import Path
 
 from reticent.engines.parties import DEALT, OPENED, connected, write_opened
@@ -38,6 +40,17 @@ def main(path: str, name: str) -> int:
     return 0
 
 
+def _end_with_the_starter() -> None:
+    """End this process when its input ends: an orphan would compute on, and open the model to nobody who asked."""
+
+    def watch() -> None:
+        while os.read(0, 1):  # past sys.stdin, whose lock would be held when the process ends in good order
+            pass
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _tell_the_log(event: Event) -> None:
     """Write warnings about the site's own data to its own log; nobody else may know them."""
     if event.name == "warning":
@@ -45,4 +58,5 @@ def _tell_the_log(event: Event) -> None:
 
 
 if __name__ == "__main__":
+    _end_with_the_starter()
     raise SystemExit(main(sys.argv[1], sys.argv[2]))

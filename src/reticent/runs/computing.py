@@ -3,7 +3,7 @@
 Run by: every site, with its own prepared rows, and a channel to the others (and, with additive shares, to the dealer).
 Reveals: to all sites how many rows each has, and where they hold columns whether they hold the same people; then the
 model and the counts of the test rows, together, at the very end. Until then nothing has been opened, so a computation
-that broke off is simply begun again.
+that broke off is simply begun again. (If it broke off in that last round, some sites may have the result and others not.)
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reticent.data import AlignedColumns, Prepared
-from reticent.errors import DataError
+from reticent.errors import DataError, UsageError
 from reticent.messages import decode, encode, record
 from reticent.runs.splitting import features_of_site
 from reticent.study import ComputationFacts, ComputationPlan, Plan, Study, columns_of
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from reticent.channels import Channel
     from reticent.mpc import Cost, Session, Tensor
 
-__all__ = ["Opened", "compute", "load_opened", "participants", "rehearse"]
+__all__ = ["Opened", "compute", "load_opened", "participants", "rehearse", "require_linear"]
 
 Array = NDArray[np.float64]
 _LIMIT = 1 << 16
@@ -70,6 +70,7 @@ def compute(plan: Plan, rows: Prepared | AlignedColumns, channel: Channel) -> tu
 
     Raises:
       DataError: If the sites do not hold the same people in the same order.
+      UsageError: If the model that was opened is so large that numbers may have wrapped around on the way.
       QuorumLost: If a site is lost; the error names it.
     """
     from reticent import mpc
@@ -85,21 +86,63 @@ def compute(plan: Plan, rows: Prepared | AlignedColumns, channel: Channel) -> tu
         fraction_bits=computation.fraction_bits,
     )
     coefficients, confusion = found
+    _check_range(plan, coefficients)
     total = cost.total()
     return Opened(_in_order(plan, coefficients), confusion, total.bytes_sent, total.rounds), cost
 
 
 def load_opened(model: Any, opened: Opened) -> Any:
-    """Write opened coefficients into a linear torch model, and return it."""
+    """Write opened coefficients into a linear torch model, and return it; see `require_linear`."""
     import torch
 
-    size = len(opened.coefficients) - 1
-    values = {size: opened.coefficients[:-1], 1: opened.coefficients[-1:]}
-    parameters = sorted(model.parameters(), key=lambda parameter: -parameter.dim())  # weights before the intercept
+    weights, intercept = sorted(model.parameters(), key=lambda parameter: -parameter.dim())
     with torch.no_grad():
-        for parameter in parameters:
-            parameter.copy_(torch.from_numpy(values.pop(parameter.numel())).reshape(parameter.shape))
+        weights.copy_(torch.from_numpy(opened.coefficients[:-1]).reshape(weights.shape))
+        intercept.copy_(torch.from_numpy(opened.coefficients[-1:]).reshape(intercept.shape))
     return model
+
+
+def require_linear(model: Any, study: Study) -> None:
+    """Refuse a model that opened coefficients cannot be written into, while nothing has been opened.
+
+    A model with another number of parameters is left to the plan, which says what is wrong.
+
+    Raises:
+      UsageError: If the model's answer is not weights times features plus intercept.
+    """
+    import torch
+
+    features, sizes = study.data.n_features, sorted(parameter.numel() for parameter in model.parameters())
+    if sum(sizes) != features + 1:
+        return
+    told = np.linspace(-1.0, 1.0, features + 1) + 0.1
+    rows = np.cos(np.arange(3.0 * features)).reshape(3, features)
+    if sizes == [1, features]:
+        load_opened(model.eval(), Opened(told, np.zeros((0, 0)), 0, 0))
+        with torch.no_grad():
+            said = model(torch.from_numpy(rows).float().reshape(3, *study.data.input_shape)).numpy().reshape(-1)
+        if said.shape == (3,) and np.allclose(said, rows @ told[:-1] + told[-1], atol=1e-4):
+            return
+    raise UsageError(
+        "model-under-sharing",
+        f"model.factory = {study.model.factory!r} does not answer with weights times features plus intercept",
+        hint='use factory = "reticent.training.models:logistic" with model.outputs = 1',
+    )
+
+
+def _check_range(plan: Plan, coefficients: Array) -> None:
+    """Refuse a model at whose size scores or gradients may have left the range in which fixed point is right."""
+    limit = 2.0 ** (62 - 2 * _computation(plan).fraction_bits)
+    batch, scores = float(plan.training.batch_size or 1), float(np.abs(coefficients).sum())
+    # The sum over a batch of answers that are wrong by as much as the scores are large, or by 1.
+    if not (max(scores, batch) if plan.contract.classes else batch * scores) < limit:
+        raise UsageError(
+            "computation-out-of-range",
+            f"with learning_rate {plan.training.optimizer.learning_rate:g} and batch_size {batch:g}, scores or gradients "
+            f"may have reached {limit:g}, where {_computation(plan).fraction_bits} fraction bits end",
+            hint="the opened numbers are no model: lower the learning rate, scale a number to be predicted, or use fewer "
+            "secure_computation.fraction_bits",
+        )
 
 
 def _computation(plan: Plan) -> ComputationPlan:

@@ -13,7 +13,7 @@ from typing import Any
 
 from reticent.data import Contract
 from reticent.errors import UsageError
-from reticent.runs.computing import rehearse
+from reticent.runs.computing import rehearse, require_linear
 from reticent.runs.splitting import joined_model, probe_cut
 from reticent.study import ModelFacts, Study, columns_of, expected_outputs
 
@@ -157,5 +157,6 @@ def probe(study: Study, factory: Callable[..., Any], loss: Callable[..., Any], *
     hashed = code_hash(factory, loss=loss, loss_name=study.model.loss)
     facts = ModelFacts(factory=study.model.factory, code_hash=hashed, **found)
     if study.secure_computation is not None:
+        require_linear(make(), study)
         return facts.model_copy(update={"computation": rehearse(study)})
     return facts if section is None else probe_cut(study, make(), facts, code_hash=source_hash(top) if top else "")

@@ -117,7 +117,13 @@ def _uncovered(study: Study) -> Iterator[str]:
         )
         + ": shapes are public under sharing."
     )
+    if study.by_columns:
+        yield (
+            "Whom a site lacks, if the lists of people differ in few: the digest that is compared is a function of the "
+            "whole list and of data.split_key, and a site can try lists that are almost its own."
+        )
     yield "A site that departs from the protocol: it can spoil the result, and may learn more. Nothing detects it."
+    yield "A site that stops while the result is opened: it may have the model, and the others not, until they run again."
     yield "A site that enters false records: the model can be spoilt or biased by any site."
     yield "Numbers beyond the declared ranges of the encoding: the learning rate must keep the model small."
     yield "Whether a site takes part at all, and computing time and traffic, which depend on shapes alone."

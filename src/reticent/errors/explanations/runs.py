@@ -132,6 +132,11 @@ EXPLANATIONS: dict[str, str] = {
         "Sites hold columns of the same people, and their lists of people differ: a person is missing somewhere, or is "
         "called by another name. Joined by position the rows would be wrong, so nothing was shared. Agree on one list."
     ),
+    "computation-out-of-range": (
+        "Numbers under sharing have a fixed number of digits, and what grows beyond them wraps around unseen. The opened "
+        "model is so large that this may have happened, usually because gradient steps diverged, so it is not used. Take a "
+        "smaller learning rate, or scale the number to be predicted, and run again. What was opened stays known to the sites."
+    ),
     "part-not-here": (
         "In split learning every party keeps its own part of the model. The whole model can be used only where the folders "
         "of all parties lie, as after a run on one machine, and here one is missing. Nothing was computed."
