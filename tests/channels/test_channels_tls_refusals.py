@@ -265,10 +265,29 @@ def test_noise_on_the_port_does_not_stop_the_meeting(listening: Any) -> None:
     call(parties).close()
 
 
-def test_silent_callers_do_not_stop_the_meeting(listening: Any) -> None:
-    parties, _ = listening
-    callers = [call(parties) for _ in range(8)]
-    threading.Timer(3.0, lambda: [caller.close() for caller in callers]).start()
+def test_silent_callers_do_not_stop_the_meeting(cast: Cast) -> None:
+    """More of them than are looked at at once, and none hangs up: the party that comes after them is heard at once."""
+    parties = cast("a", "b", deadline=8.0)
+    callers: list[socket.socket] = []
+
+    def crowd() -> None:
+        while len(callers) < 3 * meeting._STRANGERS:
+            with contextlib.suppress(ConnectionRefusedError):
+                callers.append(call(parties))
+
+    first = threading.Thread(target=crowd)
+    first.start()
+    found: dict[str, Any] = {}
+    listener = threading.Thread(target=lambda: found.update(a=closing(parties.connect("a")).party))
+    listener.start()
+    first.join(timeout=10.0)
+    start = time.monotonic()
+    found["b"] = closing(parties.connect("b")).party
+    listener.join(timeout=10.0)
+    for caller in callers:
+        caller.close()
+    assert (found, len(callers)) == ({"a": 0, "b": 1}, 3 * meeting._STRANGERS)
+    assert time.monotonic() - start < 4.0
 
 
 def stranger(key: SigningKey | None, pinned: bytes, version: ssl.TLSVersion) -> ssl.SSLContext:

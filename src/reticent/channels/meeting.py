@@ -12,7 +12,8 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from reticent.channels.certificates import client_context, server_context, signed_by
@@ -32,7 +33,7 @@ __all__ = ["connect"]
 
 _HANDSHAKE = 10.0
 _STRANGERS = 32
-"""Most connections that are looked at at once, and most notes that are kept."""
+"""Most callers at once that have not proved who they are, and most notes that are kept."""
 _RETRY = 0.05
 _LOOK = 0.2
 MESSAGE_BYTES = 1 << 31
@@ -112,7 +113,8 @@ class _Meeting:
         self._own = Hello(session, self._party, self._party, self._names, dict(facts), nonce)
         self._reports: queue.SimpleQueue[_Report] = queue.SimpleQueue()
         self._over = threading.Event()
-        self._strangers = threading.BoundedSemaphore(_STRANGERS)
+        self._strangers: deque[socket.socket] = deque()
+        self._door = threading.Lock()
         self._notes: list[str] = []
 
     def hold(self) -> Channel:
@@ -165,10 +167,7 @@ class _Meeting:
                 continue
             except OSError:
                 return
-            if self._strangers.acquire(timeout=self._left()):
-                self._start(self._answer, raw, context, f"whoever called from {address[0]}")
-            else:
-                raw.close()
+            self._start(self._answer, raw, context, f"whoever called from {address[0]}")
 
     def _answer(self, raw: socket.socket, context: ssl.SSLContext, who: str) -> None:
         try:
@@ -178,8 +177,6 @@ class _Meeting:
             raw.close()
             if len(self._notes) < _STRANGERS:
                 self._notes.append(error.message if isinstance(error, IdentityError) else f"{who} hung up")
-        finally:
-            self._strangers.release()
 
     def _dial(self, peer: int) -> None:
         host, port = self._addresses[peer]
@@ -201,15 +198,37 @@ class _Meeting:
     def _secured(self, raw: socket.socket, context: ssl.SSLContext, who: str, dialled: int | None) -> ssl.SSLSocket:
         raw.settimeout(min(_HANDSHAKE, self._left()))
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock = context.wrap_socket(raw, server_side=dialled is None, do_handshake_on_connect=False)
         try:
-            sock = context.wrap_socket(raw, server_side=dialled is None)
+            with self._at_the_door(sock) if dialled is None else contextlib.nullcontext():
+                sock.do_handshake()
+            if dialled is not None and not signed_by(sock.getpeercert(binary_form=True) or b"", self._pinned[dialled]):
+                raise certificate_refused(who)
         except ssl.SSLError as error:
-            raw.close()
-            raise tls_refusal(error, who) or EOFError from error
-        if dialled is not None and not signed_by(sock.getpeercert(binary_form=True) or b"", self._pinned[dialled]):
             sock.close()
-            raise certificate_refused(who)
+            raise tls_refusal(error, who) or EOFError from error
+        except BaseException:
+            sock.close()
+            raise
         return sock
+
+    @contextlib.contextmanager
+    def _at_the_door(self, sock: ssl.SSLSocket) -> Iterator[None]:
+        """Hold one of the places of callers that have not proved who they are; if all are taken, the oldest gives way.
+
+        A party proves it within milliseconds. If callers were kept waiting instead, a few dozen that say nothing would
+        keep every party out.
+        """
+        with self._door:
+            if len(self._strangers) == _STRANGERS:
+                with contextlib.suppress(OSError):
+                    socket.socket.shutdown(self._strangers.popleft(), socket.SHUT_RDWR)
+            self._strangers.append(sock)
+        try:
+            yield
+        finally:
+            with self._door, contextlib.suppress(ValueError):
+                self._strangers.remove(sock)
 
     def _identify(self, sock: ssl.SSLSocket, who: str) -> int:
         shown = sock.getpeercert(binary_form=True)
