@@ -161,6 +161,18 @@ def test_a_computation_equals_plain_descent_on_the_same_batches(technique: Write
     np.testing.assert_allclose(found, [*weights, intercept], atol=5e-3)
 
 
+@pytest.mark.parametrize("rows", [1, 40], ids=["no test row", "no whole row"])
+def test_a_site_without_rows_computes_along(technique: Write, tmp_path: Path, rows: int) -> None:
+    """One row, so that none is held out; or forty, each of which lacks a value. The others have a model all the same."""
+    study = technique("secure-computation rows")
+    table = pd.read_csv(tmp_path / "north.csv")
+    if rows > 1:
+        table["height"] = np.nan
+    table.head(rows).to_csv(tmp_path / "north.csv", index=False)
+    result = reticent.run(reticent.plan(study), directory=tmp_path / "runs")
+    assert result.metrics[-1]["accuracy"] > 0.75
+
+
 def test_one_feature_is_enough(technique: Write, tmp_path: Path) -> None:
     """Weight and intercept are of one size then, and must not be taken for each other."""
     others = '  { name = "height", kind = "number", range = [100, 220] },\n'

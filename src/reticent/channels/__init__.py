@@ -15,7 +15,8 @@ other one ends within the deadline with an error that names it, wherever it was 
 **Adversary.** Whoever controls the network can drop, delay and observe lengths and times; it cannot read, alter, replay,
 redirect or downgrade, nor speak as a party, nor stop a meeting by talking nonsense to a listener. A party that holds a
 pinned key is trusted to follow this protocol: what it sends malformed is refused and named, but it can accuse another of
-having failed, send without end, or keep silent until the deadline. Threads of one process hide nothing from each other.
+having failed, send without end, keep silent until the deadline, or beyond it with a byte of a message now and then.
+Threads of one process hide nothing from each other.
 
 **Cost.** One connection for each pair of parties, 9 bytes a message and 22 a TLS record of 16 KiB. Nothing waits for
 another thread: about 25 us from send to receive on a loopback, and about 1.3 GB/s and core with encryption. Memory is

@@ -9,6 +9,7 @@ that broke off is simply begun again. (If it broke off in that last round, some 
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -165,7 +166,7 @@ class _Part:
         self.shapes = _Shapes(len(features[0]), len(features[1]), order)
         self.inputs: dict[str, Array] = {}
         for name, values, truth in zip(("train", "test"), features, labels, strict=True):
-            self.inputs[f"{name} x"] = values.reshape(len(values), -1).astype(np.float64)
+            self.inputs[f"{name} x"] = values.reshape(len(values), math.prod(values.shape[1:])).astype(np.float64)
             if truth is not None:
                 self.inputs[f"{name} y"] = truth.astype(np.float64)
 
