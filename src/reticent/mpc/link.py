@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -30,8 +29,7 @@ class Link:
     def send(self, to: int, arrays: Sequence[Array]) -> int:
         """Send `arrays` as one message and return its bytes."""
         flat = [np.ascontiguousarray(array).reshape(-1).view(np.uint8).data for array in arrays]
-        data: Any = flat[0] if len(flat) == 1 else b"".join(flat)
-        self._channel.send(to, data)
+        self._channel.send(to, flat)
         return sum(part.nbytes for part in flat)
 
     def send_bytes(self, to: int, data: bytes) -> int:
