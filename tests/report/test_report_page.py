@@ -232,3 +232,23 @@ def test_bounds_are_rounded_towards_the_careful_side() -> None:
     assert up(None) == "no bound"
     assert down(0.999) == "0.99"
     assert percent_up(0.20001).startswith("20.1")
+
+
+def test_where_labels_alone_are_protected_no_sentence_promises_more(facts: Facts) -> None:
+    """Activations travel as they are then: no answer to a provision may say that the record is protected."""
+    assert facts.promise is not None
+    promise = facts.promise.model_copy(update={"protects": "labels", "relation": "replace_one", "unit": "record"})
+    leak = [{"what": "activations", "value": 0.9, "words": "0 to 1", "measured_on": "canaries"}]
+    model = {**facts.model.model_dump(), "technique": "split learning"}
+    changed = {"promise": promise.model_dump(), "leakage": leak, "model": model}
+    labels = Facts.model_validate({**facts.model_dump(), **changed})
+    text = " ".join(re.sub(r"<[^>]+>", " ", render(labels)).split())
+    assert "the label of one record, and nothing else of it" in text
+    assert "of labels, and of nothing else" in text
+    assert "of the labels rightly; counting every release" in text
+    for more in ("one record (a person", "of those who took part", "bounds what any attack finds."):
+        assert more not in text
+    for law in REGULATIONS:
+        answers = " ".join(re.sub(r"<[^>]+>", " ", review(labels, law)).split())
+        for more in ("noise is added there before anything", "can depend on one record", "Protected is one"):
+            assert more not in answers

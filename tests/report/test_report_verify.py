@@ -60,6 +60,16 @@ def test_a_plan_without_noise_is_found(copied: Written) -> None:
     assert "promise: epsilon of the plan's events" in _failed(checks)
 
 
+def test_a_site_that_is_let_off_the_noise_is_found(copied: Written) -> None:
+    """A plan that names no mechanism for a site has nothing to compare with its ledger: that itself is the finding."""
+    name = "site " + copied.plan.sites[0].name + ": what it releases is bounded"
+    _edit_plan(copied.folder, lambda plan: plan["sites"][0].update(noise_multiplier=None))
+    assert name in _failed(verify(copied.folder, copied.ledger))
+    labels = lambda plan: plan["guarantee"].update(protects="labels")  # noqa: E731
+    _edit_plan(copied.folder, labels)
+    assert name in _failed(verify(copied.folder, copied.ledger))  # its people have labels, and these are promised
+
+
 @pytest.mark.parametrize("file", ["model.safetensors", "checkpoints/round-00007.safetensors"])
 def test_one_flipped_bit_in_a_model_file_is_found(copied: Written, file: str) -> None:
     data = bytearray((copied.folder / file).read_bytes())

@@ -93,6 +93,30 @@ def test_adding_techniques_changed_no_plan_of_federated_learning() -> None:
     assert '"protects"' not in canonical
 
 
+def test_test_rows_that_cross_the_cut_are_listed_among_what_leaves() -> None:
+    figures = {"release": {"metrics": {"every": 0}}}
+    vanilla = in_words(plan("split", split={"cut": "0"}, **figures))
+    assert "activation of every test row and its label, after round 4" in vanilla
+    stays = in_words(plan("split", **figures))
+    assert "activation of every test row, after round 4" in stays
+    for text in (vanilla, stays):
+        assert "loss and area under the ROC curve exactly" in text
+
+
+def test_what_a_liar_learns_is_said_for_each_promise() -> None:
+    labels = {key: value for key, value in EPSILON.items() if key not in ("max_grad_norm", "max_activation_norm")}
+    said = {
+        "none": plan("split"),
+        "labels": plan("split", privacy=labels | {"protects": "labels"}),
+        "records": plan("split", privacy=EPSILON),
+    }
+    lines = {name: next(line for line in made.not_covered if "false records" in line) for name, made in said.items()}
+    assert lines["none"].endswith("and learn more.")
+    assert lines["labels"].endswith("and learn more of all but labels.")
+    assert lines["records"].endswith("it can spoil the model.")
+    assert any("has a label at all" in line for line in said["labels"].not_covered)
+
+
 @pytest.mark.parametrize("epsilon", [0.3, 2.0, 20.0])
 @pytest.mark.parametrize("sites_per_person", [1, 2, 4])
 def test_what_sites_release_about_one_record_stays_within_the_target(epsilon: float, sites_per_person: int) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from reticent.report.facts import Facts
-from reticent.report.wording import caught, down, plain, several, unit_of, up
+from reticent.report.wording import caught, down, plain, protected, several, up
 
 __all__ = ["EVIDENCE"]
 
@@ -55,7 +55,7 @@ def _bound(facts: Facts) -> str:
     return (
         f"{promise.sentence} Of 100 equally informed attackers, each willing to raise one false alarm in 100, at most "
         f"{promise.in_a_hundred} would {caught(promise)}. "
-        f"Protected is {unit_of(promise.unit)}."
+        f"Protected is {protected(promise)}."
     )
 
 
@@ -107,9 +107,14 @@ def _protocol(facts: Facts) -> str:
 def _before_it_leaves(facts: Facts) -> str:
     if facts.promise is None:
         return "Records stay at their site by design; no noise was added, as the study asked."
+    noised = (
+        "noise is added there to all that depends on labels; activations of single rows leave it as they are"
+        if facts.promise.protects == "labels"
+        else "noise is added there before anything leaves it"
+    )
     return (
-        "By design records stay at their site, and noise is added there before anything leaves it. Nothing about "
-        "privacy has a default value; a run without a granted budget is refused before it begins. "
+        f"By design records stay at their site, and {noised}. Nothing about privacy has a default value; a run "
+        "without a granted budget is refused before it begins. "
         f"Mechanism: {facts.protection.mechanism}."
     )
 
@@ -154,6 +159,8 @@ def _erasure(facts: Facts) -> str:
     )
     if facts.promise is None:
         return f"{kept}, and nothing bounds how much of the record the model reveals."
+    if facts.promise.protects == "labels":
+        return f"{kept}; the promise above bounds how much it can depend on one label, and nothing bounds the rest."
     return f"{kept}; the promise above bounds how much a model can depend on one {facts.promise.unit}."
 
 

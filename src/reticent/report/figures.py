@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from reticent.report.drawing import Frame, element, figure, path
 from reticent.report.facts import Budget, Facts, Promise, RoundFact, Utility
-from reticent.report.wording import caught, count, down, percent, percent_up, plain, up
+from reticent.report.wording import caught, count, down, percent, percent_up, plain, reach, up
 
 __all__ = ["budget_bar", "comparison", "flow", "hundred", "learning", "participation", "trade_off"]
 
@@ -52,7 +52,8 @@ def _hundred_marks(left: int, filled: int) -> Markup:
 
 
 def trade_off(promise: Promise) -> Markup:
-    """Draw what any attack can reach: share of members found against share of false alarms."""
+    """Draw what any attack can reach: share of members found (or of secrets told) against share of false alarms."""
+    present = promise.relation == "add_or_remove_one"  # else the attacker does not ask who is there
     frame = Frame(480, 380, (0, 1), (0, 1), top=26)
     promised = [(point.false_positives, point.promised) for point in promise.curve]
     derived = [(point.false_positives, point.derived) for point in promise.curve]
@@ -61,8 +62,8 @@ def trade_off(promise: Promise) -> Markup:
     axes = frame.axes(
         x_ticks=ticks,
         y_ticks=ticks,
-        x_name="false alarms among those who did not take part",
-        y_name="found among those who took part, at most",
+        x_name="false alarms among those who did not take part" if present else "false alarms",
+        y_name="found among those who took part, at most" if present else "told rightly, at most",
         say_x=lambda tick: percent(tick, 0),
         say_y=lambda tick: percent(tick, 0),
     )
@@ -77,8 +78,8 @@ def trade_off(promise: Promise) -> Markup:
         "trade-off",
         title="What any attack can reach",
         description=(
-            f"A curve above the diagonal of guessing. At 1 % false alarms, at most {promise.in_a_hundred} % of those "
-            "who took part are found. No attack lies above the curve."
+            f"A curve above the diagonal of guessing. At 1 % false alarms, at most {promise.in_a_hundred} % "
+            f"{'of those who took part are found' if present else 'are told rightly'}. No attack lies above the curve."
         ),
         width=480,
         height=380,
@@ -335,7 +336,7 @@ def describe_reach(promise: Promise) -> str:
     """Return the sentence that stands beside the curve."""
     point = min(promise.curve, key=lambda p: abs(p.false_positives - 0.01))
     return (
-        f"At {percent(point.false_positives, 0)} false alarms no attack finds more than {percent_up(point.promised)} "
-        f"of those who took part; counting every release together, not more than {percent_up(point.derived)}. "
+        f"At {percent(point.false_positives, 0)} false alarms no attack {reach(promise, percent_up(point.promised))}; "
+        f"counting every release together, not more than {percent_up(point.derived)}. "
         f"The curve is drawn from {count(len(promise.profile))} certified points."
     )

@@ -64,7 +64,8 @@ def verify(run_folder: Path | str, *ledgers: Ledger) -> list[Check]:
         if checks[-1].ok:
             sound.append(ledger)
     for site in folder.plan.sites:
-        if folder.plan.release(site.name) is None:  # a plan that protects labels promises nothing where there are none
+        if folder.plan.release(site.name) is None:
+            checks += _without_noise(folder, site)
             continue
         checks += _site(folder, site, Charges.of(folder, site, sound))
     return checks
@@ -143,6 +144,18 @@ def _promise(folder: RunFolder) -> Check:
         f"derived again: {derived:.6f}, promised: {promised:.6f}",
         f"the plan's events cost {derived:.6f}, and it promises {promised:.6f}",
     )
+
+
+def _without_noise(folder: RunFolder, site: SitePlan) -> Iterator[Check]:
+    """Fail a site whose releases have no bound, unless the promise is about labels and the site has none."""
+    guarantee, split = folder.plan.guarantee, folder.plan.split
+    labels_elsewhere = split is not None and split.label_site not in (None, site.name)
+    if guarantee is None or guarantee.protects != "labels" or not labels_elsewhere:
+        yield Check(
+            f"site {site.name}: what it releases is bounded",
+            "failed",
+            "the plan promises an epsilon and lets this site release without noise",
+        )
 
 
 def _site(folder: RunFolder, site: SitePlan, charges: Charges) -> Iterator[Check]:

@@ -22,8 +22,8 @@ __all__ = [
     "percent",
     "percent_up",
     "plain",
+    "protected",
     "several",
-    "unit_of",
     "up",
 ]
 
@@ -123,13 +123,25 @@ def neighbours(relation: Relation) -> str:
     }[relation]
 
 
-def unit_of(unit: Unit) -> str:
-    """Return in words whose presence the promise is about."""
-    return {
+def protected(promise: Promise) -> str:
+    """Return in words what the promise is about."""
+    if promise.protects == "labels":
+        return f"the label of one {promise.unit}, and nothing else of it"
+    units: dict[Unit, str] = {
         "record": "one record (a person with several records is protected less)",
         "person": "one person, with all of that person's records at a site",
         "site": "one site, with all of its records",
-    }[unit]
+    }
+    return units[promise.unit]
+
+
+def reach(promise: Promise, share: str) -> str:
+    """Return what no attack does, for at most this share: a clause that follows "no attack"."""
+    if promise.protects == "labels":
+        return f"names more than {share} of the labels rightly"
+    if promise.relation == "replace_one":
+        return f"tells more than {share} of {promise.unit}s' data from what they might have been"
+    return f"finds more than {share} of those who took part"
 
 
 def mechanism(event: Event | None) -> str:

@@ -273,6 +273,8 @@ def _uncovered(study: Study) -> Iterator[str]:
             "Everything but the labels: activations of single rows leave the sites as they are, and inputs can often be "
             "reconstructed from them. And what the features themselves say about the label."
         )
+        if not study.by_columns:
+            yield "Whether a row has a label at all: one without takes part as zeros, which its activations show."
     yield "How many training and test rows a site has, which row is in which batch, and whether and when a site answers."
     if study.by_columns:
         yield "Whether a person is in the set that all sites hold: joining rows presupposes that they know."
@@ -283,7 +285,10 @@ def _uncovered(study: Study) -> Iterator[str]:
         )
     else:
         yield "The labels: the coordinator gets them."
-    yield "A party that departs from the protocol, or enters false records: it can spoil the model, and learn more."
+    more = (
+        "" if _records_protected(study) else f", and learn more{' of all but labels' if study.privacy.claimed else ''}"
+    )
+    yield f"A party that departs from the protocol, or enters false records: it can spoil the model{more}."
     yield "Both parts of the model, put together, and any attack on the whole model."
     yield "A site's own exact files (data, its part of the model, keys) and whoever can read them there."
 

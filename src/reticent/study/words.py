@@ -143,6 +143,11 @@ def _releases(plan: Plan) -> Iterator[str]:
         return
     noise = plan.metrics.noise_multiplier
     how = f"with noise multiplier {noise:g}" if noise is not None else "exactly"
+    if plan.split is not None:
+        label = " and its label" if plan.split.shape == "vanilla" else ""
+        yield f"the activation of every test row{label}, after {_rounds(evaluations)}"
+        yield f"confusion counts, loss and area under the ROC curve {how}, after {_rounds(evaluations)}"
+        return
     yield f"confusion counts {how}, after {_rounds(evaluations)}{paid}"
 
 
