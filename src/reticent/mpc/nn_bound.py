@@ -2,7 +2,7 @@
 
 One unit u is 2^-f. An encoded number is off by u/2 at most, a truncated product by u. A sum of products with encoded
 weights w' carries the error e of its inputs on: |w| e + (|x| + e) u/2. Comparisons are exact, so ReLU and maximum carry
-errors on unchanged. A sigmoid of the encoded number is off by 2 u + 2^-24, a softmax over n by (n + 4) u + n 2^-27
+errors on unchanged. A sigmoid of the encoded number is off by 2 u + 2^-24, a softmax over n by (n + 4) u + (n + 8) 2^-27
 (`elementary`).
 """
 
@@ -112,7 +112,7 @@ _RULES: dict[type[ops.Op], Callable[..., Any]] = {
         0.0 * x
         + e.max(axis=op.axis + 1, keepdims=True) / 2
         + (x.shape[op.axis + 1] + 4) * unit
-        + x.shape[op.axis + 1] * 2.0**-27
+        + (x.shape[op.axis + 1] + 8) * 2.0**-27
     ),
     ops.Square: lambda _, unit, x, e: _product(unit, x, x, e, e),
     ops.Subtract: lambda _, __, x, y, e, d: e + d,  # noqa: ARG005
