@@ -135,7 +135,7 @@ EXPLANATIONS: dict[str, str] = {
     "computation-out-of-range": (
         "Numbers under sharing have a fixed number of digits, and what grows beyond them wraps around unseen. The opened "
         "model is so large that this may have happened, usually because gradient steps diverged, so it is not used. Take a "
-        "smaller learning rate, or scale the number to be predicted, and run again. What was opened stays known to the sites."
+        "smaller learning rate, or scale the number to be predicted, and run again. What was opened stays known to all."
     ),
     "part-not-here": (
         "In split learning every party keeps its own part of the model. The whole model can be used only where the folders "
