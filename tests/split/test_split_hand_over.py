@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from reticent import split
 from reticent.errors import IdentityError, PolicyRefused, ReticentError, UsageError
@@ -15,6 +16,9 @@ from reticent.identity import Roster, SigningKey
 from reticent.messages import decode, encode
 from reticent.roles import Request
 from reticent.split.hand_over import Courier, place_of
+from reticent.split.settings import Optimizer
+from reticent.split.sides import Side
+from reticent.split.state import pack, unpack
 from reticent.split.wire import CloseRequest, Handed, HeldParts, Open, Opened
 
 SITES = ("east", "north", "south")
@@ -238,3 +242,16 @@ def test_a_site_that_closes_hands_on_once(world: Any) -> None:
     with pytest.raises(ReticentError) as caught:
         clients["east"].handle(closed[0][0], None)
     assert caught.value.code == "split-out-of-order"
+
+
+def test_who_hands_parts_on_does_not_choose_the_others_dropout() -> None:
+    """Only a site's own checkpoint sets torch's generator; bytes from elsewhere may hold a state of it, unread."""
+    side = {"bottom": Side(nn.Linear(2, 2), Optimizer())}
+    torch.manual_seed(1)
+    sent = pack(side, generator=True)
+    torch.manual_seed(2)
+    before = torch.get_rng_state()
+    unpack(side, sent, generator=False)
+    assert torch.equal(torch.get_rng_state(), before)
+    unpack(side, sent, generator=True)
+    assert not torch.equal(torch.get_rng_state(), before)

@@ -137,3 +137,16 @@ def test_sums_means_and_penalties_are_accepted(kit):
         nn.CrossEntropyLoss(label_smoothing=0.1),
     ):
         assert mixing_layers(model, loss, *batch((6,))) == ()
+
+
+def test_terms_that_cancel_are_accepted():
+    """Rounding is all that is left of 1.57992 - 1.57992: it must not look like a loss that mixes."""
+
+    def signed(outputs, labels):
+        return (outputs * (2.0 * labels - 1)[:, None]).sum()
+
+    spread = torch.linspace(-1, 1, 12).view(4, 3)  # what the check adds to the outputs
+    for seed in range(50):
+        outputs = torch.rand((4, 3), generator=torch.Generator().manual_seed(seed)) + 0.5
+        outputs[2:] = outputs[:2].flip(1)
+        assert mixing_layers(nn.Identity(), signed, outputs - spread, torch.tensor([0, 0, 1, 1])) == ()

@@ -20,7 +20,8 @@ can invert the bottom: the coordinator never has it (parts are handed on sealed 
 exchange or replay them, even if it lies), and does not know its beginning with start = "redrawn". A coordinator that
 lies can still steer a bottom until it can invert it (Pasquini et al. 2021); one that knows only its architecture may
 learn to (Erdogan et al. 2022). A site sees the parts of the site before it, which depend on that site's rows. Sites
-refuse other settings, steps out of order and rows asked for twice. With a boundary: everybody else, lying included.
+refuse other settings, steps out of order and rows asked for twice in an attempt. With a boundary: everybody else, lying
+included.
 
 COST. In an epoch 2 * (cut width) * (rows) * (bytes of a number) at each cut, plus labels, hand-overs and framing:
 `traffic` states it exactly. One exchange for each batch, two with a head; about 1 ms of computation for each exchange

@@ -185,7 +185,7 @@ class Client:
             return
         if epoch in self._checkpoints:
             kept = decode(self._checkpoints[epoch], Checkpoint, limit=_MESSAGE_LIMIT)
-            self._holding.unpack(kept.parts)
+            self._holding.unpack(kept.parts, generator=True)
             self._order_secret = kept.order_secret
         elif epoch == 0 and self._done is None:
             if self._settings.start == "redrawn":
@@ -220,7 +220,7 @@ class Client:
     def _receive(self, task: _Task, held: HeldParts, *, expected: str) -> None:
         if task.courier is None or held.sender != expected:
             raise _out_of_order("hand-over", self._site)
-        self._holding.unpack(task.courier.open(held.sealed, held.sender))
+        self._holding.unpack(task.courier.open(held.sealed, held.sender), generator=False)
 
     def _batch(self, task: _Task, number: int, body: bytes) -> bytes:
         if number != task.sent or number >= len(task.batches) or not task.taken or task.closed:

@@ -83,9 +83,9 @@ class Holding:
         """Return the parts as bytes."""
         return pack(self._sides(), generator=generator)
 
-    def unpack(self, data: bytes) -> None:
-        """Read the parts from bytes."""
-        unpack(self._sides(), data)
+    def unpack(self, data: bytes, *, generator: bool) -> None:
+        """Read the parts from bytes; `generator` as in `pack`, and only for this site's own bytes."""
+        unpack(self._sides(), data, generator=generator)
 
 
 def _require_fitting(bottom: nn.Module, head: nn.Module | None, settings: SplitTraining, site: str) -> None:

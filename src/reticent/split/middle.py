@@ -43,7 +43,7 @@ class Middle:
     def unpack(self, data: bytes) -> None:
         """Read the part from bytes."""
         self.side.drop()
-        unpack({"part": self.side}, data)
+        unpack({"part": self.side}, data, generator=True)
 
 
 def _labels_of(values: Any, part: nn.Module) -> Tensor:

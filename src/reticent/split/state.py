@@ -67,8 +67,14 @@ def pack(sides: Mapping[str, Side], *, generator: bool) -> bytes:
     return data
 
 
-def unpack(sides: Mapping[str, Side], data: bytes) -> None:
+def unpack(sides: Mapping[str, Side], data: bytes, *, generator: bool) -> None:
     """Write what `pack` returned into `sides`.
+
+    Args:
+      sides: The parts by name.
+      data: From `pack`.
+      generator: Whether torch's global generator is set to what was kept. Never from another party's bytes: it would
+        choose this party's dropout, and what else the process draws there.
 
     Raises:
       IdentityError: If the bytes are not the state of such parts; the parts may then be changed in part.
@@ -80,7 +86,7 @@ def unpack(sides: Mapping[str, Side], data: bytes) -> None:
             weights = {key[len(start) :]: value for key, value in tensors.items() if key.startswith(start)}
             side.module.load_state_dict(weights)
             _load_optimizer(side, name, tensors)
-        if _GENERATOR in tensors:
+        if generator and _GENERATOR in tensors:
             torch.set_rng_state(tensors[_GENERATOR])
     except Exception as error:
         raise _malformed() from error
