@@ -15,7 +15,7 @@ import torch
 
 import reticent
 from reticent import api
-from reticent.cli import about, results, studies
+from reticent.cli import about, app, results, studies
 from reticent.cli.output import Format
 from reticent.data import SiteMapping
 from reticent.errors import DataError
@@ -341,6 +341,7 @@ CASES: dict[str, Callable[[pathlib.Path], object]] = {
     "purpose-not-allowed": _consent(purposes=["something else"]),
     "bounds-not-declared": lambda folder: _encrypted(folder, [{"name": "age", "kind": "number"}], "age\n1\n"),
     "nothing-to-predict": lambda folder: _encrypted(folder, [{"name": "age", "kind": "number"}], "age\n"),
+    "only-encrypted": lambda folder: app.predict(folder, folder / "rows.csv", plan_=True),
     "part-not-here": _part_missing,
     "parts-stay-apart": lambda folder: export(Bundle(folder, _cut_plan(folder).plan), folder / "new", card=""),
     "rows-not-aligned": _other_people,

@@ -11,7 +11,7 @@ import typer
 
 from reticent.cli.advice import advise
 from reticent.cli.output import Format, report_error, say
-from reticent.errors import ReticentError
+from reticent.errors import ReticentError, UsageError
 
 __all__ = ["run_app"]
 
@@ -136,11 +136,24 @@ def predict(
         bool, typer.Option("--encrypted", help="Encrypt the rows; a process of its own holds the model.")
     ] = False,
     precision: Annotated[float, typer.Option(help="With --encrypted: largest error of the model's outputs.")] = 1e-3,
+    plan_: Annotated[
+        bool, typer.Option("--plan", help="With --encrypted: say who would see what, and the cost; nothing is sent.")
+    ] = False,
+    report_: Annotated[
+        Path | None, typer.Option("--report", help="With --encrypted: HTML page to write, and its facts as JSON.")
+    ] = None,
 ) -> None:
     """Apply a model to new rows."""
-    from reticent.cli import results
+    from reticent.cli import predicting, results
 
-    results.predict(bundle, table, output, code, encrypted=encrypted, precision=precision)
+    if encrypted:
+        predicting.predict_encrypted(bundle, table, output, code, precision=precision, plan=plan_, page=report_)
+        return
+    if plan_ or report_:
+        raise UsageError(
+            "only-encrypted", "--plan and --report belong to --encrypted", hint="add --encrypted, or leave them out"
+        )
+    results.predict(bundle, table, output, code)
 
 
 @app.command()

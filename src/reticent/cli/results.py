@@ -100,37 +100,29 @@ def _fewer(checks: list[Any]) -> list[tuple[str, str, str]]:
     return lines
 
 
-def predict(
-    bundle: Path, table: Path, output: Path | None, code: Path | None, *, encrypted: bool, precision: float
-) -> None:
+def predict(bundle: Path, table: Path, output: Path | None, code: Path | None) -> None:
     """Write predictions for the rows of a table."""
-    from reticent.runs import Bundle, RunFolder, predict_encrypted
+    from reticent.runs import Bundle
     from reticent.runs import predict as apply
 
     opened = Bundle.open(bundle)
-    base = code or (RunFolder.open(bundle).base if (bundle / "run.json").exists() else Path.cwd())
-    if encrypted:
-        frame, travelled = predict_encrypted(opened, table, base=base, precision=precision)
-        say(_travelled(travelled, len(frame)))
-    else:
-        frame = apply(opened, table, base=base)
+    write_predictions(apply(opened, table, base=base_of(bundle, code)), output)
+
+
+def base_of(bundle: Path, code: Path | None) -> Path:
+    """Return the folder of the model's module."""
+    from reticent.runs import RunFolder
+
+    return code or (RunFolder.open(bundle).base if (bundle / "run.json").exists() else Path.cwd())
+
+
+def write_predictions(frame: Any, output: Path | None) -> None:
+    """Write a frame of predictions as CSV, to a file or to standard output."""
     if output is None:
         frame.to_csv(sys.stdout, index=False)
     else:
         frame.to_csv(output, index=False)
         say(f"wrote {len(frame)} predictions to {output}")
-
-
-def _travelled(found: Any, rows: int) -> str:
-    from reticent.study import size
-
-    return (
-        f"{rows} rows were predicted without being shown: {size(found.bytes_up)} up, of which "
-        f"{size(found.evaluation_key_bytes)} keys for the server, and {size(found.bytes_down)} down, in "
-        f"{sum(found.seconds.values()):.2f} s; outputs are within {found.precision:g} of the exact ones.\n"
-        "The model was in the other process; it saw how many rows there are, and not one number of them. Whoever reads "
-        "the predictions learns about the model: many of them rebuild it."
-    )
 
 
 def export(folder: Path, target: Path) -> None:

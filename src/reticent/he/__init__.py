@@ -50,11 +50,13 @@ from reticent.he.wire import (
 
 if TYPE_CHECKING:
     from reticent.he.client import ClientSpec, PredictionKeys, keygen
+    from reticent.he.explain import NOT_HIDDEN
     from reticent.he.processes import predict_in_processes
     from reticent.he.program import Program, compile  # noqa: A004  (he.compile is the public name)
     from reticent.he.service import Prediction, PredictionClient, PredictionServer, predict_remote, serve
 
 __all__ = [
+    "NOT_HIDDEN",
     "SECURITY_BITS",
     "Backend",
     "Ciphertexts",
@@ -89,6 +91,7 @@ __all__ = [
 
 # The compiler reads torch modules: loaded when it is asked for, so that importing this package loads no torch.
 _LATER = {
+    "NOT_HIDDEN": "explain",
     "ClientSpec": "client",
     "Prediction": "service",
     "PredictionClient": "service",

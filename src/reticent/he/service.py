@@ -230,6 +230,7 @@ class Prediction:
       bytes_down: Bytes sent by the server.
       evaluation_key_bytes: Bytes of the evaluation keys: sent once, whatever the number of rows.
       seconds: Seconds of each phase at the client: "description", "keys" (made, sent, accepted), "rows".
+      spec: The description that the server gave: ring, packing, bounds.
     """
 
     values: Array
@@ -237,6 +238,7 @@ class Prediction:
     bytes_up: int
     bytes_down: int
     evaluation_key_bytes: int
+    spec: ClientSpec
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -288,4 +290,6 @@ def predict_remote(x: Any, channel: Channel, seal: Seal, *, backend: str = "seal
         end = time.perf_counter() - clock
         sent = channel.bytes_sent
     seconds = {"description": marks[0], "keys": marks[1] - marks[0], "rows": end - marks[1]}
-    return Prediction(client.values, client.spec.precision, sent, received, client.evaluation_key_bytes, seconds)
+    return Prediction(
+        client.values, client.spec.precision, sent, received, client.evaluation_key_bytes, client.spec, seconds
+    )

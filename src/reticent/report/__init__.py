@@ -11,6 +11,12 @@ from reticent.report.card import model_card
 from reticent.report.facts import Facts
 from reticent.report.gather import gather
 from reticent.report.html import render, write_page
+from reticent.report.prediction import (
+    PredictionFacts,
+    facts_of_prediction,
+    plan_of_prediction,
+    write_prediction_page,
+)
 from reticent.report.review import REGULATIONS, Regulation, review
 from reticent.report.statement import write_statement
 from reticent.report.verify import Check, verify
@@ -19,12 +25,16 @@ __all__ = [
     "REGULATIONS",
     "Check",
     "Facts",
+    "PredictionFacts",
     "Regulation",
+    "facts_of_prediction",
     "gather",
     "model_card",
+    "plan_of_prediction",
     "render",
     "review",
     "verify",
     "write_page",
+    "write_prediction_page",
     "write_statement",
 ]

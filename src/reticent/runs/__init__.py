@@ -7,7 +7,7 @@ from reticent.runs.baselines import baselines
 from reticent.runs.binding import Binding, Source, ledger_url, sources_of
 from reticent.runs.computing import Opened, compute, load_opened, participants
 from reticent.runs.coordinator import coordinate
-from reticent.runs.encrypted import predict_encrypted
+from reticent.runs.encrypted import predict_encrypted, program_of
 from reticent.runs.events import MILESTONES, Event, Observer
 from reticent.runs.factory import find_factory, probe
 from reticent.runs.folder import RunFolder
@@ -43,6 +43,7 @@ __all__ = [
     "predict",
     "predict_encrypted",
     "probe",
+    "program_of",
     "refusals",
     "save_model",
     "sources_of",
