@@ -20,7 +20,7 @@ def _left(folder: pathlib.Path) -> object:
 
 
 def _diverged(folder: pathlib.Path) -> object:
-    here, there = channels.threads(["here", "there"], deadline=20.0)
+    here, there = channels.threads(["here", "there"], deadline=3.0)
     released = threading.Event()
 
     def wait_for_ever() -> None:
