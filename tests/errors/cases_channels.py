@@ -20,21 +20,22 @@ def _left(folder: pathlib.Path) -> object:
 
 
 def _diverged(folder: pathlib.Path) -> object:
-    here, there = channels.threads(["here", "there"], deadline=3.0)
-    released = threading.Event()
+    here, there = channels.threads(["here", "there"], deadline=0.5)
+    answered = threading.Event()
 
     def wait_for_ever() -> None:
         with there:
             try:
                 there.receive(0)
             except Exception:
-                released.set()
+                answered.wait(60)  # one that has found out first must not end before the other has found out, too
 
     other = threading.Thread(target=wait_for_ever)
     other.start()
     try:
         return here.receive(1)
     finally:
+        answered.set()
         here.close()
         other.join()
 
