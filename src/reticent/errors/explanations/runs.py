@@ -146,7 +146,7 @@ EXPLANATIONS: dict[str, str] = {
         "party keeps its part; on a machine that owns all folders of a run, `reticent predict` joins them for the moment."
     ),
     "only-encrypted": (
-        "A plan and a report of a prediction say who sees what when rows are encrypted. A prediction in the clear shows the "
-        "rows to whoever runs it and has neither. Add --encrypted, or leave these options out."
+        "A plan and a report of a prediction say who sees what when rows are encrypted. A prediction in the clear shows "
+        "the rows to whoever runs it and has neither. Add --encrypted, or leave these options out."
     ),
 }
