@@ -145,14 +145,16 @@ class _Split:
         same = {shape[1 if self.rows else 0] for shape in held.values()}
         if (self.rows is None) == (self.columns is None) or len(self.shapes) != session.parties or len(same) != 1:
             raise _layout(f"{self.rows=}, {self.columns=} and {self.shapes=} for {session.parties} parties")
+        # Before any input: a party whose arrays do not fit the declaration would name its arrays, and not the cause.
+        if self.rows is not None and self.labels is not None:
+            raise _layout(f"rows are split, so each party holds its labels, and {self.labels=}")
+        if self.columns is not None and (self.labels is None or not 0 <= self.labels < session.parties):
+            raise _layout(f"columns are split and {self.labels=}")
         blocks = [session.input(self.names[0], owner=party, shape=shape) for party, shape in held.items()]
         if self.rows is not None:
-            if self.labels is not None:
-                raise _layout(f"rows are split, so each party holds its labels, and {self.labels=}")
             parts = [session.input(self.names[1], owner=party, shape=(shape[0],)) for party, shape in held.items()]
             return concat(blocks, axis=0), concat(parts, axis=0)
-        if self.labels is None or not 0 <= self.labels < session.parties:
-            raise _layout(f"columns are split and {self.labels=}")
+        assert self.labels is not None  # noqa: S101 - checked above
         return concat(blocks, axis=1), session.input(self.names[1], owner=self.labels, shape=(same.pop(),))
 
 
