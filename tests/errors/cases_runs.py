@@ -132,6 +132,13 @@ def _ready(folder: pathlib.Path, **changes: object) -> object:
     return host._ready(dataclasses.replace(wanted, **changes))  # type: ignore[arg-type]
 
 
+def _promise_without_noise(folder: pathlib.Path) -> object:
+    """A site's noise is taken out of the plan by hand."""
+    _, host = _host(folder)
+    host._total, host._promised = None, 1.0
+    return host._prepared()
+
+
 def _site_failed(folder: pathlib.Path) -> object:
     """A site whose data fail in the middle of a run: the coordinator learns that, and nothing else."""
     run, host = _host(folder)
@@ -338,6 +345,7 @@ CASES: dict[str, Callable[[pathlib.Path], object]] = {
     "over-site-limit": _consent(max_epsilon=0.5),
     "plan-differs": lambda folder: _ready(folder, plan_hash="another"),
     "population-differs": _consent(population="another hospital"),
+    "promise-without-noise": _promise_without_noise,
     "purpose-not-allowed": _consent(purposes=["something else"]),
     "bounds-not-declared": lambda folder: _encrypted(folder, [{"name": "age", "kind": "number"}], "age\n1\n"),
     "nothing-to-predict": lambda folder: _encrypted(folder, [{"name": "age", "kind": "number"}], "age\n"),

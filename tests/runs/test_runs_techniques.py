@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -67,6 +68,26 @@ def test_noise_at_the_cut_is_charged_once_a_pass(kind: str, technique: Write, tm
     labels = [value for what, value in leaked.items() if "labels" in what]
     assert labels
     assert max(labels) < 0.65
+
+
+@pytest.mark.parametrize("broken", ["none", "less"])
+def test_a_plan_that_promises_more_than_its_noise_gives_is_refused_by_the_site(
+    broken: str, technique: Write, tmp_path: Path
+) -> None:
+    """Changed by hand, whatever the hand was: the site compares the promise with what its ledger would charge."""
+    bound = reticent.plan(technique("split", epsilon=True))
+    noises = dict(bound.plan.split.boundary)
+    if broken == "none":
+        del noises["east"]
+    else:
+        noises["east"] = noises["east"].model_copy(update={"output_noise": 0.5 * noises["east"].output_noise})
+    split = bound.plan.split.model_copy(update={"boundary": noises})
+    changed = dataclasses.replace(bound, plan=bound.plan.model_copy(update={"split": split}))
+    with pytest.raises(PolicyRefused) as caught:
+        reticent.run(changed, directory=tmp_path / "runs")
+    assert caught.value.code == "promise-without-noise"
+    assert Ledger(f"sqlite:///{tmp_path}/budget.db").balance("east").spent_epsilon == 0
+    assert not list((tmp_path / "runs").glob("*-*"))
 
 
 def test_a_row_that_lacks_a_value_is_not_missed_in_a_defended_run(technique: Write, tmp_path: Path) -> None:

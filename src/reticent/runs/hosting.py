@@ -13,7 +13,7 @@ from reticent.runs.checkpoints import Checkpoints
 from reticent.runs.events import Event, Observer
 from reticent.runs.folder import RunFolder
 from reticent.runs.site import SiteHost
-from reticent.study import Study, load_study
+from reticent.study import Plan, Study, load_study
 
 __all__ = ["ledger_urls", "make_host", "open_host"]
 
@@ -52,7 +52,18 @@ def make_host(
         folder=folder.site(site),
         observer=observer,
         paying_step="open" if plan.split is not None else "update",
+        promised=_promised(plan, site),
     )
+
+
+def _promised(plan: Plan, site: str) -> float | None:
+    """Return the epsilon that the plan promises about the people of `site`: of labels alone, only where they are."""
+    guarantee, split = plan.guarantee, plan.split
+    if guarantee is None or (
+        guarantee.protects == "labels" and split is not None and split.label_site not in (None, site)
+    ):
+        return None
+    return guarantee.epsilon
 
 
 def open_host(

@@ -30,6 +30,7 @@ COORDINATOR = "coordinator"
 READY = "ready"
 WITHDRAW = "withdraw"
 MESSAGE_LIMIT = 1 << 32
+_ROUNDING = 1e-6  # plans and ledgers round an epsilon up, at different decimals
 
 
 @record("runs.answer", version=1)
@@ -63,6 +64,7 @@ class SiteHost:
       tasks: The tasks of the plan, as (task, round). Nothing else is ever answered.
       total: What the whole plan may release here, spare executions included; None where no epsilon is claimed.
       paying_step: The step of a task that costs what the whole task releases.
+      promised: Epsilon of the plan's promise about this site's people; None where none is made about them.
     """
 
     def __init__(
@@ -82,8 +84,10 @@ class SiteHost:
         folder: Path,
         observer: Observer,
         paying_step: str = "update",
+        promised: float | None = None,
     ) -> None:
         self.name = name
+        self._promised = promised
         self._paying_step = paying_step
         self._run = run
         self._plan_hash = plan_hash
@@ -210,6 +214,8 @@ class SiteHost:
         """Open the data and reserve the plan's budget, once; both can be repeated after a restart."""
         if self._client is None:
             client = self._open_client()
+            if self._promised is not None and self._total is None:
+                raise self._broken_promise("no noise at all")
             if self._total is not None:
                 event = Event("reserve", "before", site=self.name)
                 self._observer(event)
@@ -220,7 +226,22 @@ class SiteHost:
             self._client = client
         return self._client
 
+    def _broken_promise(self, found: str) -> PolicyRefused:
+        return PolicyRefused(
+            "promise-without-noise",
+            f"the plan promises epsilon {self._promised:g}, and has {found} for site {self.name}",
+            hint="a plan that was derived from a study keeps its promise: derive it again, and change nothing by hand",
+        )
+
     def _reserve(self, total: Release) -> Charge:
+        """Reserve what the plan may release; whoever wrote the plan may have promised more than its events give."""
+        charge = self._reserved(total)
+        if self._promised is not None and charge.epsilon > self._promised + _ROUNDING and not charge.committed():
+            charge.void("the plan promises less than its events cost")
+            raise self._broken_promise(f"events that cost {charge.epsilon:.6f}")
+        return charge
+
+    def _reserved(self, total: Release) -> Charge:
         try:
             return Ledger(self._ledger_url).reserve(
                 total,

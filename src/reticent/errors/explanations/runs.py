@@ -149,4 +149,8 @@ EXPLANATIONS: dict[str, str] = {
         "A plan and a report of a prediction say who sees what when rows are encrypted. A prediction in the clear shows "
         "the rows to whoever runs it and has neither. Add --encrypted, or leave these options out."
     ),
+    "promise-without-noise": (
+        "The plan says one epsilon, and its own noise gives a larger one, or there is none at a site. Plans that are "
+        "derived from a study never do that; this one was changed by hand. The site takes no part, and nothing was spent."
+    ),
 }
