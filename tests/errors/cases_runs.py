@@ -250,15 +250,15 @@ def _part_missing(folder: pathlib.Path) -> object:
 def _other_people(_: pathlib.Path) -> object:
     """Two sites whose lists of people differ tell each other a digest, and no more."""
     from reticent.channels import threads
-    from reticent.runs.computing import _exchange, _Shapes
+    from reticent.runs.computing import Shapes, _exchange
 
     plan = mock.Mock(contract=mock.Mock(person="id"))
     plan.sites = [mock.Mock(), mock.Mock()]
     plan.sites[0].name, plan.sites[1].name = "north", "south"
     plan.computation.holds = "columns"
     here, there = threads(["north", "south"], deadline=5.0)
-    there.send(0, encode(_Shapes(3, 1, b"other")))
-    return _exchange(plan, _Shapes(3, 1, b"order"), here)
+    there.send(0, encode(Shapes(3, 1, b"other")))
+    return _exchange(plan, Shapes(3, 1, b"order"), here)
 
 
 def _diverged(_: pathlib.Path) -> object:

@@ -8,10 +8,8 @@ that broke off is simply begun again. (If it broke off in that last round, some 
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,13 +19,13 @@ from reticent.data import AlignedColumns, Prepared
 from reticent.errors import DataError, UsageError
 from reticent.messages import decode, encode, record
 from reticent.runs.splitting import features_of_site
-from reticent.study import ComputationFacts, ComputationPlan, Plan, Study, columns_of
+from reticent.study import ComputationPlan, Plan, Study
 
 if TYPE_CHECKING:
     from reticent.channels import Channel
     from reticent.mpc import Cost, Session, Tensor
 
-__all__ = ["Opened", "compute", "load_opened", "participants", "rehearse", "require_linear"]
+__all__ = ["Fit", "Opened", "Shapes", "compute", "load_opened", "participants", "program", "require_linear"]
 
 Array = NDArray[np.float64]
 _LIMIT = 1 << 16
@@ -35,7 +33,7 @@ _LIMIT = 1 << 16
 
 @record("runs.shapes", version=1)
 @dataclass(frozen=True)
-class _Shapes:
+class Shapes:
     """Site to site, before anything is shared: how many rows, and the digest of aligned rows."""
 
     train: int
@@ -80,7 +78,7 @@ def compute(plan: Plan, rows: Prepared | AlignedColumns, channel: Channel) -> tu
     shapes = _exchange(plan, part.shapes, channel)
     computation = _computation(plan)
     found, cost = mpc.run_party(
-        lambda session: _program(session, _Fit.of(plan), shapes),
+        lambda session: program(session, Fit.of(plan), shapes),
         part.inputs,
         channel,
         protocol=computation.protocol,
@@ -163,7 +161,7 @@ class _Part:
         else:
             features, order = (rows.train, rows.test), rows.order
             labels = (rows.train_labels, rows.test_labels)
-        self.shapes = _Shapes(len(features[0]), len(features[1]), order)
+        self.shapes = Shapes(len(features[0]), len(features[1]), order)
         self.inputs: dict[str, Array] = {}
         for name, values, truth in zip(("train", "test"), features, labels, strict=True):
             self.inputs[f"{name} x"] = values.reshape(len(values), math.prod(values.shape[1:])).astype(np.float64)
@@ -171,14 +169,14 @@ class _Part:
                 self.inputs[f"{name} y"] = truth.astype(np.float64)
 
 
-def _exchange(plan: Plan, own: _Shapes, channel: Channel) -> tuple[_Shapes, ...]:
+def _exchange(plan: Plan, own: Shapes, channel: Channel) -> tuple[Shapes, ...]:
     """Tell all sites the own shapes and return everybody's, after the same check at every site."""
     sites = range(len(plan.sites))
     for other in sites:
         if other != channel.party:
             channel.send(other, encode(own))
     shapes = tuple(
-        own if other == channel.party else decode(bytes(channel.receive(other)), _Shapes, limit=_LIMIT)
+        own if other == channel.party else decode(bytes(channel.receive(other)), Shapes, limit=_LIMIT)
         for other in sites
     )
     if _computation(plan).holds == "columns":
@@ -196,7 +194,7 @@ def _exchange(plan: Plan, own: _Shapes, channel: Channel) -> tuple[_Shapes, ...]
 
 
 @dataclass(frozen=True)
-class _Fit:
+class Fit:
     """What all sites must compute alike.
 
     Attributes:
@@ -216,7 +214,8 @@ class _Fit:
     steps: int | None = None
 
     @classmethod
-    def of(cls, plan: Plan) -> _Fit:
+    def of(cls, plan: Plan) -> Fit:
+        """Return what the sites of `plan` compute."""
         computation, training, contract = _computation(plan), plan.training, plan.contract
         names = [site.name for site in plan.sites]
         return cls(
@@ -234,7 +233,7 @@ class _Fit:
         )
 
 
-def _program(session: Session, fit: _Fit, shapes: tuple[_Shapes, ...]) -> tuple[Array, Array]:
+def program(session: Session, fit: Fit, shapes: tuple[Shapes, ...]) -> tuple[Array, Array]:
     """Return the opened coefficients, in the order of the parties, and the counts of the test rows."""
     from reticent import mpc
 
@@ -264,62 +263,7 @@ def _program(session: Session, fit: _Fit, shapes: tuple[_Shapes, ...]) -> tuple[
     return coefficients, np.rint(counts).reshape(counts.shape)
 
 
-def rehearse(study: Study) -> ComputationFacts:
-    """Return what the study's computation sends, from one step and two on made-up rows of the declared shapes.
-
-    What parties send depends on shapes alone, so a rehearsal knows it exactly; test rows are taken to be as many as the
-    contract's fraction says.
-    """
-    from reticent import mpc
-
-    section, names, contract = study.secure_computation, sorted(study.sites), study.data
-    assert section is not None  # noqa: S101 - asked for such studies only
-    held = columns_of(study)
-    fraction = contract.test_fraction / (1 - contract.test_fraction)
-    shapes = tuple(_Shapes(study.sites[name].rows, round(fraction * study.sites[name].rows), b"") for name in names)
-    if held:  # the same rows everywhere
-        shapes = (shapes[0],) * len(names)
-    fit = _Fit(
-        widths=tuple(len(features_of_site(contract, held[name])) if held else contract.n_features for name in names),
-        label=names.index(study.label_site or "") if held else None,
-        classes=len(contract.classes),
-        batch_size=study.learning.batch_size or 1,
-        rounds=study.learning.rounds,
-        learning_rate=study.learning.learning_rate,
-        l2=study.learning.weight_decay,
-        counts=study.release.metrics is not None,
-    )
-    inputs: list[dict[str, Array]] = []
-    for number, shape in enumerate(shapes):
-        own: dict[str, Array] = {}
-        for task, rows in (("train", shape.train), ("test", shape.test)):
-            own[f"{task} x"] = np.zeros((rows, fit.widths[number]))
-            if fit.label in (None, number):
-                own[f"{task} y"] = np.zeros(rows)
-        inputs.append(own)
-    totals = []
-    for steps in (2, 3):  # the first step multiplies zeros that everybody knows
-        _, cost = mpc.run_local(
-            partial(_program, fit=dataclasses.replace(fit, steps=steps), shapes=shapes),
-            inputs=inputs,
-            protocol=section.protocol,
-            fraction_bits=section.fraction_bits,
-        )
-        totals.append(cost.total())
-    rows = sum(shape.train for shape in shapes) if fit.label is None else shapes[0].train
-    size = min(fit.batch_size, rows)
-    batches = -(-rows // size)
-    # Batches of a pass differ by one row; the rehearsed step is brought to their mean.
-    mean = rows / batches / len(mpc.cyclic_batches(rows, size, 3)[2])
-    return ComputationFacts(
-        steps=fit.rounds * batches,
-        bytes_once=3 * totals[0].bytes_sent - 2 * totals[1].bytes_sent,
-        bytes_per_step=round(mean * (totals[1].bytes_sent - totals[0].bytes_sent)),
-        rounds_per_step=totals[1].rounds - totals[0].rounds,
-    )
-
-
-def _counts(session: Session, fitted: Any, tested: list[int], fit: _Fit) -> Tensor:
+def _counts(session: Session, fitted: Any, tested: list[int], fit: Fit) -> Tensor:
     """Return the shared confusion counts of the test rows, (2, 2): no score and no answer is opened."""
     from reticent import mpc
 

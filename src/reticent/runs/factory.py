@@ -13,7 +13,8 @@ from typing import Any
 
 from reticent.data import Contract
 from reticent.errors import UsageError
-from reticent.runs.computing import rehearse, require_linear
+from reticent.runs.computing import require_linear
+from reticent.runs.rehearsal import rehearse
 from reticent.runs.splitting import joined_model, probe_cut
 from reticent.study import ModelFacts, Study, columns_of, expected_outputs
 

@@ -201,6 +201,26 @@ def _promise_at_the_cut(study: Study, at: str) -> None:
             f"{at}privacy.unit is 'person', and a person of {study.data.person!r} may have any number of rows",
             hint='use unit = "record", or one row for each person: person = "row"',
         )
+    _norms_at_the_cut(study, at)
+    if study.by_columns and privacy.protects == "records" and privacy.sites_per_person != len(study.sites):
+        raise PolicyRefused(
+            "same-people-everywhere",
+            f"{at}privacy.sites_per_person is {privacy.sites_per_person}, and all {len(study.sites)} sites hold the same "
+            "people",
+            hint=f"set sites_per_person = {len(study.sites)}: what all sites release about one person is composed",
+        )
+    if study.release.metrics is not None:
+        raise PolicyRefused(
+            "figures-across-the-cut",
+            f"{at}release.metrics asks for figures, and an evaluation sends test rows across the cut",
+            hint='set metrics = "none" where an epsilon is claimed; test the joined model on records that may be used',
+        )
+    _who_is_trained_on_is_fixed(study, at)
+
+
+def _norms_at_the_cut(study: Study, at: str) -> None:
+    """Refuse a missing norm, and settings that nothing at the cut would read."""
+    privacy = study.privacy
     labels_alone = privacy.protects == "labels"
     for key in ("max_activation_norm", "max_gradient_norm", "max_grad_norm"):
         wanted = key == "max_gradient_norm" or not labels_alone
@@ -221,20 +241,6 @@ def _promise_at_the_cut(study: Study, at: str) -> None:
                 f"{at}privacy.{key} is {getattr(privacy, key):g} with method {study.learning.method!r}",
                 hint="remove it: every row is sent in every pass, and batches amplify nothing",
             )
-    if study.by_columns and not labels_alone and privacy.sites_per_person != len(study.sites):
-        raise PolicyRefused(
-            "same-people-everywhere",
-            f"{at}privacy.sites_per_person is {privacy.sites_per_person}, and all {len(study.sites)} sites hold the same "
-            "people",
-            hint=f"set sites_per_person = {len(study.sites)}: what all sites release about one person is composed",
-        )
-    if study.release.metrics is not None:
-        raise PolicyRefused(
-            "figures-across-the-cut",
-            f"{at}release.metrics asks for figures, and an evaluation sends test rows across the cut",
-            hint='set metrics = "none" where an epsilon is claimed; test the joined model on records that may be used',
-        )
-    _who_is_trained_on_is_fixed(study, at)
 
 
 def _who_is_trained_on_is_fixed(study: Study, at: str) -> None:
