@@ -194,8 +194,6 @@ def split_client(
     from reticent.split import Client
 
     train, test, ids = _examples(rows)
-    if plan.privacy is not None:
-        train = _without_gaps(train)
     return Client(
         sites_parts(plan, model, site),
         train,
@@ -248,16 +246,6 @@ def _examples(rows: Prepared | AlignedColumns) -> tuple[Examples, Examples, tupl
         # A site without labels has none to send: the zeros are never read.
         parts.append(Examples.of(features, np.zeros(len(features), np.int64) if labels is None else labels))
     return parts[0], parts[1], (rows.order.hex(),)
-
-
-def _without_gaps(examples: Examples) -> Examples:
-    """Return the rows with zeros for one that lacks a value.
-
-    Left out, as the roles would, it would be missed in the number of batches: what a record says would show, unnoised.
-    """
-    features = examples.features.copy()
-    features[~examples.complete] = 0.0
-    return Examples(features, examples.labels, examples.units)
 
 
 def defences(plan: Plan, site: SitePlan, units: NDArray[np.int64]) -> dict[str, Any]:
