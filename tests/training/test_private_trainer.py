@@ -214,7 +214,7 @@ def test_empty_batches_get_their_noise_and_are_charged(kit, unit):
     dpsgd = mechanism(100, steps=3, expected_batch_size=10, noise_multiplier=1.0, unit=unit)
     grant = dp.Grant.without_ledger([dpsgd.event])
     step, _ = moved(logistic(6, 3), kit.loss, kit.rows((6,), 0), dpsgd, grant=grant)
-    assert step.abs().min() > 0
+    assert step.count_nonzero() > 10
     assert not grant.remaining()
 
 
@@ -364,7 +364,7 @@ def test_frozen_parameters_are_neither_moved_nor_counted(kit):
     step, worker = moved(model, kit.loss, kit.rows(shape, 10), mechanism(10, noise_multiplier=1.0))
     assert torch.equal(before, model[0].weight)
     assert model[0].weight.grad is None
-    assert step.abs().min() > 0
+    assert step.count_nonzero() > 10  # noise on a grid is 0 at a coordinate now and then: 1 in 600 here
     assert worker.grid == dp.grid_for(1.0, 6 * 3 + 3)
 
 
