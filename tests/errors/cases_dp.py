@@ -17,8 +17,17 @@ _RELATION: dp.Relation = "add_or_remove_one"
 _TOTAL = np.zeros(2, dtype=np.int64)
 
 
-def _add(total: Any = _TOTAL, *, sensitivity: float = 1.0, grid: float = 2.0**-10, paid: bool = True) -> object:
-    event = dp.Gaussian(1.0)
+_EVENT = dp.Gaussian(1.0)
+
+
+def _add(
+    total: Any = _TOTAL,
+    *,
+    sensitivity: float = 1.0,
+    grid: float = 2.0**-10,
+    paid: bool = True,
+    event: Any = _EVENT,
+) -> object:
     grant = dp.Grant.without_ledger([event] if paid else [])
     return dp.add_gaussian(total, event=event, sensitivity=sensitivity, grid=grid, grant=grant)
 
@@ -46,6 +55,7 @@ CASES: dict[str, Callable[[pathlib.Path], object]] = {
     "invalid-delta": lambda _: dp.epsilon(dp.Gaussian(1.0), delta=math.nan, relation=_RELATION),
     "invalid-dimension": lambda _: dp.grid_for(1.0, 0),
     "invalid-epsilon": lambda _: dp.Target(epsilon=0.0, delta=1e-5),
+    "invalid-event": lambda _: dp.events.RandomizedResponse(1.5),
     "invalid-grid": lambda _: _add(grid=0.1),
     "invalid-max-grad-norm": lambda _: dp.grid_for(math.inf, 10),
     "invalid-noise-multiplier": lambda _: dp.Gaussian(math.inf),
@@ -57,6 +67,7 @@ CASES: dict[str, Callable[[pathlib.Path], object]] = {
     "invalid-total": lambda _: _add(np.zeros(2)),
     "invalid-unit": lambda _: _release("household", _RELATION),
     "noise-not-granted": lambda _: _add(paid=False),
+    "not-gaussian": lambda _: _add(event=dp.PoissonSampled(0.5, dp.events.Laplace(1.0))),
     "target-unreachable": _unreachable,
     "unknown-event": lambda _: dp.events.from_json('{"kind":"magic"}'),
 }

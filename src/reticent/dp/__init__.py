@@ -18,7 +18,24 @@ cost most.
 from reticent.dp import events
 from reticent.dp.accounting import epsilon
 from reticent.dp.calibration import gaussian_sigma, noise_multiplier
-from reticent.dp.events import Composed, Event, Gaussian, PoissonSampled, Repeated, flatten
+from reticent.dp.events import (
+    ApproximateDP,
+    BoundedRange,
+    Composed,
+    DiscreteGaussian,
+    DiscreteLaplace,
+    Event,
+    Gaussian,
+    Laplace,
+    Mechanism,
+    PoissonSampled,
+    PureDP,
+    RandomizedResponse,
+    Repeated,
+    SampledWithoutReplacement,
+    Single,
+    flatten,
+)
 from reticent.dp.guarantee import Guarantee
 from reticent.dp.mechanisms import add_gaussian, gaussian
 from reticent.dp.precision import encoded_sensitivity, grid_for
@@ -27,16 +44,26 @@ from reticent.dp.sampling import PoissonSampler
 from reticent.dp.target import Target, check_delta
 
 __all__ = [
+    "ApproximateDP",
+    "BoundedRange",
     "Composed",
+    "DiscreteGaussian",
+    "DiscreteLaplace",
     "Event",
     "Gaussian",
     "Grant",
     "Guarantee",
+    "Laplace",
+    "Mechanism",
     "PoissonSampled",
     "PoissonSampler",
+    "PureDP",
+    "RandomizedResponse",
     "Relation",
     "Release",
     "Repeated",
+    "SampledWithoutReplacement",
+    "Single",
     "Target",
     "Unit",
     "add_gaussian",

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from reticent.dp.divergence import Direction, gaussian_epsilon, loss_range, sampled_delta
-from reticent.dp.events import Composed, Event, Gaussian, PoissonSampled, Repeated, flatten
+from reticent.dp.events import Event, Gaussian, PoissonSampled, flatten
 from reticent.dp.noise import TOTAL_VARIATION
 from reticent.dp.release import Relation
 from reticent.dp.renyi import renyi_epsilon
@@ -65,7 +65,7 @@ def epsilon(events: Iterable[Event] | Event, *, delta: float, relation: Relation
 
 def terms_of(events: Iterable[Event] | Event) -> tuple[Term, ...]:
     """Return `events` in canonical form: sorted, equal ones counted together."""
-    if isinstance(events, Gaussian | PoissonSampled | Repeated | Composed):
+    if isinstance(events, Event):
         events = (events,)
     counts: dict[tuple[float, float], int] = {}
     for event, count in flatten(events).items():

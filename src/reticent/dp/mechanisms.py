@@ -44,8 +44,8 @@ def add_gaussian(
       PolicyRefused: If the event was not paid for.
     """
     _require(total, sensitivity, grid)
+    multiplier = _multiplier(event)
     grant.draw(event)  # before any noise exists: a crash from here on has spent the event
-    multiplier = event.event.noise_multiplier if isinstance(event, PoissonSampled) else event.noise_multiplier
     if multiplier == 0:
         return total * np.float64(grid)
     scale = multiplier * sensitivity / grid * (1 + 2**-50)  # never below the charged scale by rounding
@@ -89,6 +89,13 @@ def gaussian(value: ArrayLike, *, sensitivity: float, epsilon: float, delta: flo
         grid=grid,
         grant=Grant.without_ledger([event]),
     )
+
+
+def _multiplier(event: Gaussian | PoissonSampled) -> float:
+    drawn = event.event if isinstance(event, PoissonSampled) else event
+    if not isinstance(drawn, Gaussian):
+        raise UsageError("not-gaussian", f"the event is {event}", hint="draw its noise with the mechanism it names")
+    return drawn.noise_multiplier
 
 
 def _require(total: NDArray[np.int64], sensitivity: float, grid: float) -> None:

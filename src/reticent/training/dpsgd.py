@@ -106,13 +106,14 @@ class DPSGD:
                 steps=steps,
                 relation=relation,
             )
-        self.step_event = PoissonSampled(self.sampling_probability, Gaussian(float(noise_multiplier or 0.0)))
+        self._noise = Gaussian(float(noise_multiplier or 0.0))
+        self.step_event = PoissonSampled(self.sampling_probability, self._noise)
         self.release(population="-", dataset="-")  # checks unit and relation before anything is trained
 
     @property
     def noise_multiplier(self) -> float:
         """Standard deviation of the noise over the largest norm of one unit's encoded contribution."""
-        return self.step_event.event.noise_multiplier
+        return self._noise.noise_multiplier
 
     @property
     def event(self) -> Repeated:

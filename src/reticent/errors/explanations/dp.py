@@ -23,6 +23,10 @@ EXPLANATIONS: dict[str, str] = {
         "negative number or NaN means nothing, and infinity is no promise. Values of 1 to 8 are usual; above 10 an "
         "attacker may become nearly certain."
     ),
+    "invalid-event": (
+        "An event describes a mechanism that was run, and one of its numbers cannot describe any: a probability outside "
+        "[0, 1], a negative scale, a sensitivity that is not in whole steps. Describe what was really drawn."
+    ),
     "invalid-grid": (
         "Sums are exact because all contributions are whole multiples of a grid, which must be a power of two so that "
         "scaling by it loses nothing. Use dp.grid_for, or a power of two such as 2**-10."
@@ -69,6 +73,10 @@ EXPLANATIONS: dict[str, str] = {
         "Noise was about to be drawn for an event that no budget was charged for, or that was drawn before. Drawing "
         "twice for one charge would let an attacker average the noise away. Reserve and commit a charge for every "
         "draw; a repeated attempt is a new charge."
+    ),
+    "not-gaussian": (
+        "`add_gaussian` draws Gaussian noise, and was asked to charge it as another mechanism. What is drawn is what is "
+        "charged: use the function of that mechanism."
     ),
     "target-unreachable": (
         "The other events that belong to the same target, such as released metrics, use it up alone, so that no amount "

@@ -1,0 +1,1 @@
+"""Private statistics over one or many sites."""
