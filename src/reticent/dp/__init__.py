@@ -37,7 +37,7 @@ from reticent.dp.events import (
     flatten,
 )
 from reticent.dp.guarantee import Guarantee
-from reticent.dp.mechanisms import add_gaussian, gaussian
+from reticent.dp.mechanisms import add_gaussian, add_laplace, gaussian
 from reticent.dp.precision import encoded_sensitivity, grid_for
 from reticent.dp.release import Grant, Relation, Release, Unit
 from reticent.dp.sampling import PoissonSampler
@@ -67,6 +67,7 @@ __all__ = [
     "Target",
     "Unit",
     "add_gaussian",
+    "add_laplace",
     "check_delta",
     "encoded_sensitivity",
     "epsilon",

@@ -1,25 +1,36 @@
 """The one place where noise is added.
 
-`add_gaussian` is the only function of the project that perturbs a value for privacy: it uses up a grant, and no
-grant, no noise. `gaussian` is the same for a single number or array in a notebook.
+`add_gaussian` and `add_laplace` are the only functions of the project that add noise to a value for privacy: they use
+up a grant, and no grant, no noise. `gaussian` is the same for a single number or array in a notebook.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reticent.dp.calibration import gaussian_sigma
-from reticent.dp.events import Gaussian, PoissonSampled
+from reticent.dp.events import (
+    DiscreteLaplace,
+    Gaussian,
+    Laplace,
+    PoissonSampled,
+    SampledWithoutReplacement,
+    Single,
+)
 from reticent.dp.noise import rounded_gaussian
 from reticent.dp.precision import is_grid
 from reticent.dp.release import Grant
+from reticent.dp.samplers import LARGEST_SCALE, discrete_laplace, rounded_laplace
 from reticent.errors import UsageError
 from reticent.randomness import Keystream
 
-__all__ = ["add_gaussian", "gaussian"]
+__all__ = ["add_gaussian", "add_laplace", "gaussian"]
+
+Sampler = Callable[[float, int, Keystream], NDArray[np.int64]]
 
 _LARGEST_TOTAL = 2**62
 
@@ -50,6 +61,36 @@ def add_gaussian(
         return total * np.float64(grid)
     scale = multiplier * sensitivity / grid * (1 + 2**-50)  # never below the charged scale by rounding
     noise = rounded_gaussian(scale, total.size, Keystream.fresh()).reshape(total.shape)
+    return (total + noise) * np.float64(grid)
+
+
+def add_laplace(
+    total: NDArray[np.int64], *, event: Single, sensitivity: float, grid: float, grant: Grant
+) -> NDArray[np.float64]:
+    """Return `total` in real units with the noise that `event` describes, using up the grant for it.
+
+    Args:
+      total: int64, any shape: the exact sum of encoded contributions, in grid steps.
+      event: What the draw is accounted as: `Laplace`, drawn as rounded Laplace noise of scale noise multiplier times
+        `sensitivity`; or `DiscreteLaplace`, drawn as it stands; either may be sampled.
+      sensitivity: Largest L1 norm of one unit's encoded contribution, in real units; for a `DiscreteLaplace` at most
+        its own sensitivity times the grid.
+      grid: Power of two.
+      grant: Paid for `event`; it is used up even if nothing is sent afterwards.
+
+    Returns:
+      float64 of the shape of `total`, multiples of the grid.
+
+    Raises:
+      UsageError: If total, sensitivity, grid or event is out of range, or the event is of another kind.
+      PolicyRefused: If the event was not paid for.
+    """
+    _require(total, sensitivity, grid)
+    scale, sampler = _laplace(event, sensitivity, grid)
+    grant.draw(event)  # before any noise exists: a crash from here on has spent the event
+    if scale == 0:
+        return total * np.float64(grid)
+    noise = sampler(scale, total.size, Keystream.fresh()).reshape(total.shape)
     return (total + noise) * np.float64(grid)
 
 
@@ -96,6 +137,32 @@ def _multiplier(event: Gaussian | PoissonSampled) -> float:
     if not isinstance(drawn, Gaussian):
         raise UsageError("not-gaussian", f"the event is {event}", hint="draw its noise with the mechanism it names")
     return drawn.noise_multiplier
+
+
+def _laplace(event: Single, sensitivity: float, grid: float) -> tuple[float, Sampler]:
+    """Return the scale in grid steps, and the sampler of what the event describes."""
+    drawn = event.event if isinstance(event, PoissonSampled | SampledWithoutReplacement) else event
+    match drawn:
+        case Laplace(multiplier):
+            scale = multiplier * sensitivity / grid * (1 + 2**-50)  # never below the charged scale by rounding
+            sampler: Sampler = rounded_laplace
+        case DiscreteLaplace(scale, steps):
+            sampler = discrete_laplace
+            if sensitivity > steps * grid:
+                raise UsageError(
+                    "invalid-sensitivity",
+                    f"sensitivity is {sensitivity}, and the event {event} pays for {steps * grid} only",
+                    hint="account the event with the sensitivity that the contributions have",
+                )
+        case _:
+            raise UsageError("not-laplace", f"the event is {event}", hint="draw its noise with the mechanism it names")
+    if scale > LARGEST_SCALE:
+        raise UsageError(
+            "invalid-noise-scale",
+            f"the noise's scale is {scale} grid steps",
+            hint="use a coarser grid: at most 2**40 steps",
+        )
+    return scale, sampler
 
 
 def _require(total: NDArray[np.int64], sensitivity: float, grid: float) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from reticent.dp.events import Event, Gaussian, PoissonSampled, flatten
+from reticent.dp.events import Event, Single, flatten
 from reticent.errors import PolicyRefused, UsageError
 
 __all__ = ["Grant", "Relation", "Release", "Unit"]
@@ -68,7 +68,7 @@ class Grant:
         """Return a grant that no ledger remembers: for notebooks and tests, never inside a run."""
         return cls("without-ledger", events)
 
-    def draw(self, event: Gaussian | PoissonSampled) -> None:
+    def draw(self, event: Single) -> None:
         """Use up one `event`.
 
         Raises:

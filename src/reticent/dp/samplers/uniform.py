@@ -1,0 +1,71 @@
+"""A uniform real number that is read bit by bit, and the exact comparison of it with a probability."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+
+from reticent.randomness import Keystream
+
+__all__ = ["MAX_BITS", "TOTAL_VARIATION", "Uniform", "exp_fixed"]
+
+MAX_BITS = 1024
+
+TOTAL_VARIATION = 2.0**-970
+"""Per draw: fewer than 2^54 boundaries exceed 2^-1024, each undecided with probability 2^-1024, and less than 2^-1024
+of the mass lies beyond the last of them. This is what `reticent.dp.epsilon` charges for every draw."""
+
+_GUARD_BITS = 32
+_SLACK = 16
+"""Units of 2^-(bits read + 32) by which a probability handed to `below` may be off."""
+
+_FARTHEST = Fraction(1024)
+"""exp(-1024) is below anything that 1024 bits resolve."""
+
+
+class Uniform:
+    """A uniform real in [0, 1) of which only as many bits are read as its comparisons need.
+
+    After `MAX_BITS` bits an undecided comparison is decided as "not below", which ends every search; see
+    `TOTAL_VARIATION`.
+
+    Args:
+      prefix: The first `bits` bits, as a whole number.
+      bits: How many were read.
+      keystream: Where the others come from.
+    """
+
+    def __init__(self, prefix: int, bits: int, keystream: Keystream) -> None:
+        self._prefix, self._bits, self._keystream = prefix, bits, keystream
+
+    def below(self, fixed: Callable[[int], int]) -> bool:
+        """Return whether the number is less than a probability.
+
+        Args:
+          fixed: From a precision to the probability in units of 2^-precision, off by at most 16.
+        """
+        while True:
+            edge = fixed(self._bits + _GUARD_BITS)
+            if (self._prefix + 1) << _GUARD_BITS <= edge - _SLACK:
+                return True
+            if self._prefix << _GUARD_BITS >= edge + _SLACK:
+                return False
+            if self._bits >= MAX_BITS:
+                return False
+            self._prefix = (self._prefix << 64) | int(self._keystream.words(1)[0])
+            self._bits += 64
+
+
+def exp_fixed(gamma: Fraction, precision: int) -> int:
+    """Return e^-gamma, gamma >= 0, in units of 2^-precision, off by at most 2.
+
+    >>> exp_fixed(Fraction(1), 20) / 2**20
+    0.3678789...
+    """
+    # The functions of libmp take their precision as an argument: mpmath's global one is not safe between threads.
+    from mpmath.libmp import from_rational, mpf_exp, to_fixed
+
+    gamma = min(gamma, _FARTHEST)
+    working = precision + 16
+    exponent = from_rational(-gamma.numerator, gamma.denominator, working)
+    return int(to_fixed(mpf_exp(exponent, working), precision))
