@@ -42,7 +42,9 @@ def walk(folder: Path, example: str, sites: list[str]) -> Path:
     """Grant the budgets, run the study with its baselines, verify the run; returns the run's folder."""
     shutil.copy(HERE / example / "study.toml", folder)
     budget = ("--epsilon", "3", "--delta", "1e-5", "--unit", "person", "--relation", "add_or_remove_one")
-    reticent(folder, "ledger", "grant", *sites, *budget, "--reason", "demonstration on published records")
+    reticent(
+        folder, "ledger", "grant", *sites, *budget, "--reason", "demonstration on published records", "--signer", "demo"
+    )
     reticent(folder, "run", "study.toml", "--baselines", "3")
     run = max(path for path in (folder / "runs").iterdir() if path.is_dir())
     reticent(folder, "verify", str(run.relative_to(folder)))

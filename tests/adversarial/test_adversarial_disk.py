@@ -20,7 +20,10 @@ from reticent.ledger import Ledger
 from reticent.messages import encode
 from reticent.runs import Binding, Source
 
-BUDGET = {"epsilon": 3.0, "delta": 1e-3, "unit": "person", "relation": "add_or_remove_one", "reason": "test"}
+BUDGET = {
+    **{"epsilon": 3.0, "delta": 1e-3, "unit": "person", "relation": "add_or_remove_one"},
+    **{"reason": "test", "signer": "t"},
+}
 
 
 def test_the_folders_of_the_parties_are_closed_to_others(attack: Callable[..., Any]) -> None:

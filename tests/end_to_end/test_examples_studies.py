@@ -119,7 +119,9 @@ def test_with_noise_at_the_cut_an_epsilon_is_charged(example: Make, cli: Cli) ->
     refused = cli("run", "noise_at_the_cut.toml")
     assert refused.status == 3
     budget = ("--epsilon", "8", "--delta", "1e-4", "--unit", "person", "--relation", "replace_one")
-    granted = cli("ledger", "grant", "north", "south", "east", *budget, "--reason", "published records")
+    granted = cli(
+        "ledger", "grant", "north", "south", "east", *budget, "--reason", "published records", "--signer", "t"
+    )
     assert granted.status == 0, granted.err
     facts = walk(cli, folder, study="noise_at_the_cut.toml", rounds=1)
     assert facts["promise"]["epsilon"] <= 8.0

@@ -91,7 +91,9 @@ def run(
     )
     book = Ledger(f"sqlite:///{folder / 'budget.db'}")
     for site in SITES:
-        book.grant(site, epsilon=2.0, delta=1e-5, unit="record", relation="add_or_remove_one", reason="test")
+        book.grant(
+            site, epsilon=2.0, delta=1e-5, unit="record", relation="add_or_remove_one", reason="test", signer="t"
+        )
     Recording.traffic = []
     monkeypatch.setattr(laptop, "InProcess", Recording)
     generator = np.random.default_rng(3)

@@ -121,7 +121,9 @@ def _study(folder: pathlib.Path) -> Study:
 
 def _host(folder: pathlib.Path) -> tuple[RunFolder, SiteHost]:
     run, url = _folder(folder), f"sqlite:///{folder}/budget.db"
-    Ledger(url).grant("east", epsilon=9, delta=1e-3, unit="person", relation="add_or_remove_one", reason="test")
+    Ledger(url).grant(
+        "east", epsilon=9, delta=1e-3, unit="person", relation="add_or_remove_one", reason="test", signer="t"
+    )
     source = Source(folder / "east.csv", None, url)
     return run, make_host(run, _bound().binding, "east", source, observer=lambda event: None)
 

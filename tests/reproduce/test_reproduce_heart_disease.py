@@ -113,6 +113,7 @@ def test_heart_disease(folder: Path) -> None:
                 unit="person",
                 relation="add_or_remove_one",
                 reason="reproduction on published records",
+                signer="t",
             )
         rows = [run(folder, "study.toml", privacy__target__epsilon=epsilon, learning__seed=seed) for seed in SEEDS]
         results[f"fedavg, epsilon {epsilon:g}, secure aggregation"] = summary(rows)

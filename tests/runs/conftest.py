@@ -117,7 +117,7 @@ def technique(tmp_path: Path) -> Callable[..., Path]:
             text += f"columns = {COLUMNS[site]}\n".replace("'", '"') if by_columns else ""
             if epsilon:
                 Ledger(f"sqlite:///{tmp_path}/budget.db").grant(
-                    site, epsilon=20.0, delta=1e-3, unit="record", relation="replace_one", reason="test"
+                    site, epsilon=20.0, delta=1e-3, unit="record", relation="replace_one", reason="test", signer="t"
                 )
         for old, new in (changes or {}).items():
             assert old in text, old

@@ -193,7 +193,7 @@ def test_a_ledger_pays_for_the_plan_and_for_no_pass_more(tmp_path):
     book = Ledger(f"sqlite:///{tmp_path / 'budget.db'}")
     noise = boundary_noise_multiplier(epsilon=1.0, delta=1e-6, passes=2, trains=False)
     boundary = GaussianBoundary(privacy(noise=noise, passes=2), units=np.arange(10))
-    book.grant("ward-7", epsilon=1.0, delta=1e-6, unit="record", relation="replace_one", reason="a test")
+    book.grant("ward-7", epsilon=1.0, delta=1e-6, unit="record", relation="replace_one", reason="a test", signer="t")
     charge = book.reserve(
         boundary.privacy.release(boundary.privacy.events()),
         purpose="split@1",
