@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from reticent.dp.release import Relation, Unit
+from reticent.dp.trade_off import TradeOff
 
 __all__ = ["Guarantee"]
 
@@ -68,3 +69,61 @@ class Guarantee:
             f"(epsilon {math.ceil(self.epsilon * 100) / 100:.2f}, delta {self.delta:g}, unit {self.unit}, "
             f"neighbours: {self.relation.replace('_', ' ')})."
         )
+
+    def curve(self) -> TradeOff:
+        """Return what the pair (epsilon, delta) alone bounds; `dp.trade_off` of the events bounds more."""
+        return TradeOff.claim(self.epsilon, self.delta)
+
+    def in_words(self, curve: TradeOff | None = None) -> tuple[str, ...]:
+        """Return what the promise limits, for a reader who decides about it and does not compute.
+
+        Args:
+          curve: Of the same releases, from `dp.trade_off`; by default the wider one that epsilon and delta give.
+
+        Returns:
+          Sentences that can each be read alone. Limits on an attacker are rounded up.
+        """
+        known = self.curve() if curve is None else curve
+        found = known.true_positives(0.01).item()
+        lines = [
+            f"Whoever guesses {self.secret}, and would be right half of the time without the release, is right at most "
+            f"{_percent_up(known.success(prior=0.5))} of the time with it.",
+            f"{self._alarms} at most {_percent_up(found)} {self._those_found}; guessing would give 1 %.",
+            f"If this is so for one {self.unit} in 100, at most "
+            f"{_percent_up(known.belief(prior=0.01, at_false_positives=0.01))} of such alarms are right.",
+        ]
+        mu = known.gaussian_mu(slack=self.delta)
+        if 0 < mu < math.inf:
+            lines.append(
+                f"All releases together give away no more than a single number that is published once with Gaussian "
+                f"noise of {_down(1 / mu)} times the difference that one {self.unit} makes to it (mu "
+                f"{_up(mu)}), except for a probability mass of {self.delta:g}."
+            )
+        return (
+            *lines,
+            f"These are limits on the best attack there can be, for one {self.unit} at a time. They do not limit what is "
+            "learnt about people in general, and they hold only while the code does what it says.",
+        )
+
+    @property
+    def _alarms(self) -> str:
+        if self.relation == "replace_one":
+            return "An attack that is wrong in 1 case of 100 where the one version is true tells"
+        return f"An attack that wrongly names 1 in 100 of those {self.unit}s that were not there finds"
+
+    @property
+    def _those_found(self) -> str:
+        return "of the cases where the other is" if self.relation == "replace_one" else "of those that were"
+
+
+def _percent_up(share: float) -> str:
+    """Return a bound as a percentage with one decimal, never below it."""
+    return f"{min(100.0, math.ceil(round(share * 1000, 6)) / 10):g} %"
+
+
+def _up(value: float) -> str:
+    return f"{math.ceil(round(value * 1000, 6)) / 1000:.3f}"
+
+
+def _down(value: float) -> str:
+    return f"{math.floor(round(value * 100, 6)) / 100:.2f}"
