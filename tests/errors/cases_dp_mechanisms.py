@@ -16,6 +16,14 @@ def _not_laplace(_: pathlib.Path) -> object:
     return dp.add_laplace(np.zeros(2, dtype=np.int64), event=event, sensitivity=1.0, grid=2.0**-10, grant=grant)
 
 
+def _without_relation(_: pathlib.Path) -> object:
+    event = dp.laplace_event(sensitivity=1.0, epsilon=1.0, grid=0.5, coordinates=1, relation="replace_one")
+    return dp.laplace(3.5, sensitivity=1.0, epsilon=1.0, grid=0.5, grant=dp.Grant.without_ledger([event]))
+
+
 CASES: dict[str, Callable[[pathlib.Path], object]] = {
+    "invalid-bounds": lambda _: dp.encoded_sum([1.0], lower=2.0, upper=1.0, grid=0.5),
     "not-laplace": _not_laplace,
+    "relation-not-declared": _without_relation,
+    "sum-too-long": lambda _: dp.encoded_sum([1.0], lower=0.0, upper=1.0, grid=2.0**-100),
 }

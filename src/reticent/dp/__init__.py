@@ -17,7 +17,10 @@ cost most.
 
 from reticent.dp import events
 from reticent.dp.accounting import epsilon
+from reticent.dp.accounting.renyi import RENYI_ORDERS, renyi_budget, renyi_curve, renyi_epsilon
+from reticent.dp.additive import gaussian, gaussian_event, geometric, geometric_event, laplace, laplace_event
 from reticent.dp.calibration import gaussian_sigma, noise_multiplier
+from reticent.dp.encoding import encoded_sum
 from reticent.dp.events import (
     ApproximateDP,
     BoundedRange,
@@ -37,13 +40,15 @@ from reticent.dp.events import (
     flatten,
 )
 from reticent.dp.guarantee import Guarantee
-from reticent.dp.mechanisms import add_gaussian, add_laplace, gaussian
+from reticent.dp.mechanisms import add_gaussian, add_laplace
 from reticent.dp.precision import encoded_sensitivity, grid_for
 from reticent.dp.release import Grant, Relation, Release, Unit
 from reticent.dp.sampling import PoissonSampler
 from reticent.dp.target import Target, check_delta
+from reticent.dp.trade_off import TradeOff, trade_off
 
 __all__ = [
+    "RENYI_ORDERS",
     "ApproximateDP",
     "BoundedRange",
     "Composed",
@@ -65,16 +70,27 @@ __all__ = [
     "SampledWithoutReplacement",
     "Single",
     "Target",
+    "TradeOff",
     "Unit",
     "add_gaussian",
     "add_laplace",
     "check_delta",
     "encoded_sensitivity",
+    "encoded_sum",
     "epsilon",
     "events",
     "flatten",
     "gaussian",
+    "gaussian_event",
     "gaussian_sigma",
+    "geometric",
+    "geometric_event",
     "grid_for",
+    "laplace",
+    "laplace_event",
     "noise_multiplier",
+    "renyi_budget",
+    "renyi_curve",
+    "renyi_epsilon",
+    "trade_off",
 ]

@@ -12,8 +12,9 @@ __all__ = ["MAX_BITS", "TOTAL_VARIATION", "Uniform", "exp_fixed"]
 MAX_BITS = 1024
 
 TOTAL_VARIATION = 2.0**-970
-"""Per draw: fewer than 2^54 boundaries exceed 2^-1024, each undecided with probability 2^-1024, and less than 2^-1024
-of the mass lies beyond the last of them. This is what `reticent.dp.epsilon` charges for every draw."""
+"""Per draw. A tail above 2^-1024 has fewer than 2^50 boundaries (711 scales of 2^40), each undecided with probability
+2^-1024; less than 2^-1024 of the mass lies beyond; rejection, which keeps 0.46 or more, less than quintuples the sum.
+This is what `reticent.dp.epsilon` charges for every draw."""
 
 _GUARD_BITS = 32
 _SLACK = 16
