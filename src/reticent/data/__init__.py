@@ -18,10 +18,12 @@ from reticent.data.contract import Column, Contract
 from reticent.data.examples import Examples
 from reticent.data.images import data_folder, mnist, read_idx
 from reticent.data.mapping import ColumnMapping, CsvFormat, SiteMapping, load_mapping
+from reticent.data.observed import read_contract_columns
 from reticent.data.preparation import Prepared, prepare
 from reticent.data.scaling import Standardiser
 from reticent.data.table import features_of
 from reticent.data.tables import load_table
+from reticent.data.text import canonical
 
 __all__ = [
     "AlignedColumns",
@@ -33,6 +35,7 @@ __all__ = [
     "Prepared",
     "SiteMapping",
     "Standardiser",
+    "canonical",
     "data_folder",
     "features_of",
     "load_mapping",
@@ -41,5 +44,6 @@ __all__ = [
     "partition",
     "prepare",
     "prepare_columns",
+    "read_contract_columns",
     "read_idx",
 ]
