@@ -19,6 +19,7 @@ from reticent.dp import events
 from reticent.dp.accounting import epsilon
 from reticent.dp.accounting.renyi import RENYI_ORDERS, renyi_budget, renyi_curve, renyi_epsilon
 from reticent.dp.additive import gaussian, gaussian_event, geometric, geometric_event, laplace, laplace_event
+from reticent.dp.answers import randomized_response, randomized_response_event
 from reticent.dp.calibration import gaussian_sigma, noise_multiplier
 from reticent.dp.encoding import encoded_sum
 from reticent.dp.events import (
@@ -44,6 +45,8 @@ from reticent.dp.mechanisms import add_gaussian, add_laplace
 from reticent.dp.precision import encoded_sensitivity, grid_for
 from reticent.dp.release import Grant, Relation, Release, Unit
 from reticent.dp.sampling import PoissonSampler
+from reticent.dp.selection import exponential, permute_and_flip, report_noisy_max
+from reticent.dp.sparse import SparseVector, sparse_vector_event
 from reticent.dp.target import Target, check_delta
 from reticent.dp.trade_off import TradeOff, trade_off
 
@@ -69,6 +72,7 @@ __all__ = [
     "Repeated",
     "SampledWithoutReplacement",
     "Single",
+    "SparseVector",
     "Target",
     "TradeOff",
     "Unit",
@@ -79,6 +83,7 @@ __all__ = [
     "encoded_sum",
     "epsilon",
     "events",
+    "exponential",
     "flatten",
     "gaussian",
     "gaussian_event",
@@ -89,8 +94,13 @@ __all__ = [
     "laplace",
     "laplace_event",
     "noise_multiplier",
+    "permute_and_flip",
+    "randomized_response",
+    "randomized_response_event",
     "renyi_budget",
     "renyi_curve",
     "renyi_epsilon",
+    "report_noisy_max",
+    "sparse_vector_event",
     "trade_off",
 ]

@@ -12,7 +12,6 @@ contribution, of which neighbours under `replace_one` are two apart; hence they 
 from __future__ import annotations
 
 import math
-from fractions import Fraction
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,7 +20,7 @@ from reticent.dp.calibration import gaussian_sigma
 from reticent.dp.encoding import steps_apart, to_integers, to_steps
 from reticent.dp.events import DiscreteLaplace, Gaussian, PureDP
 from reticent.dp.mechanisms import add_gaussian, add_integer_noise
-from reticent.dp.precision import is_grid
+from reticent.dp.precision import is_grid, scale_for
 from reticent.dp.release import Grant, Relation
 from reticent.dp.target import require_epsilon, require_relation
 from reticent.errors import UsageError
@@ -80,7 +79,7 @@ def laplace_event(
     _require_grid(grid)
     steps = steps_apart(sensitivity, grid, coordinates)
     steps += steps % 2  # so that half of it, one unit's contribution under replace_one, is whole
-    return DiscreteLaplace(_over(steps, epsilon), steps if relation == "add_or_remove_one" else steps // 2)
+    return DiscreteLaplace(scale_for(steps, epsilon), steps if relation == "add_or_remove_one" else steps // 2)
 
 
 def geometric(
@@ -109,7 +108,7 @@ def geometric(
     """
     total = to_integers(value)
     event = geometric_event(sensitivity=sensitivity, epsilon=epsilon, relation=_relation(grant, relation))
-    noise = DiscreteLaplace(_over(int(sensitivity), epsilon), int(sensitivity))
+    noise = DiscreteLaplace(scale_for(int(sensitivity), epsilon), int(sensitivity))
     return add_integer_noise(total, noise=noise, event=event, grant=_grant(grant, event))
 
 
@@ -129,8 +128,8 @@ def geometric_event(*, sensitivity: int, epsilon: float, relation: Relation) -> 
         )
     steps = int(sensitivity)
     if relation == "add_or_remove_one":
-        return DiscreteLaplace(_over(steps, epsilon), steps)
-    return PureDP(epsilon) if steps % 2 else DiscreteLaplace(_over(steps, epsilon), steps // 2)
+        return DiscreteLaplace(scale_for(steps, epsilon), steps)
+    return PureDP(epsilon) if steps % 2 else DiscreteLaplace(scale_for(steps, epsilon), steps // 2)
 
 
 def gaussian(
@@ -194,13 +193,6 @@ def _relation(grant: Grant | None, relation: Relation | None) -> Relation:
 
 def _grant(grant: Grant | None, event: DiscreteLaplace | Gaussian | PureDP) -> Grant:
     return Grant.without_ledger([event]) if grant is None else grant
-
-
-def _over(steps: int, epsilon: float) -> float:
-    """Return steps / epsilon, rounded up: `steps / scale` never exceeds epsilon."""
-    exact = Fraction(steps) / Fraction(epsilon)
-    scale = float(min(exact, Fraction(2) ** 1000))
-    return scale if Fraction(scale) >= exact else math.nextafter(scale, math.inf)
 
 
 def _require(sensitivity: float, epsilon: float, relation: Relation) -> None:

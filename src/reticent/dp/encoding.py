@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from reticent.dp.precision import is_grid
 from reticent.errors import UsageError
 
-__all__ = ["LARGEST_TOTAL", "encoded_sum", "steps_apart", "to_integers", "to_steps"]
+__all__ = ["LARGEST_TOTAL", "encoded_sum", "exact_numbers", "steps_apart", "to_integers", "to_steps"]
 
 LARGEST_TOTAL = 2**62
 
@@ -46,7 +46,7 @@ def encoded_sum(values: ArrayLike, *, lower: float, upper: float, grid: float) -
     _require_grid(grid)
     if not -math.inf < lower <= upper < math.inf:
         raise UsageError("invalid-bounds", f"the bounds are {lower} and {upper}", hint="give finite bounds, in order")
-    array = _numbers(values)
+    array = exact_numbers(values)
     if array.dtype == np.float64 and np.isnan(array).any():
         raise _refused()  # a sum must not turn into NaN for everybody; infinities are clipped like other numbers
     rows = len(array) if array.ndim else 1
@@ -66,7 +66,7 @@ def to_steps(value: ArrayLike, grid: float) -> NDArray[np.int64]:
       UsageError: If a value is no finite number or too large for the grid; the text never says the value.
     """
     _require_grid(grid)
-    array = _numbers(value)
+    array = exact_numbers(value)
     if array.dtype == np.int64 and grid <= 1:  # a float64 would lose the low bits of a large whole number
         per_one = int(1 / Fraction(grid))
         if array.size and max(abs(int(array.min())), abs(int(array.max()))) * per_one >= LARGEST_TOTAL:
@@ -85,7 +85,7 @@ def to_integers(value: ArrayLike) -> NDArray[np.int64]:
     Raises:
       UsageError: If the type is not a whole number's, or a value is 2^62 or larger; never saying the value.
     """
-    array = _numbers(value)
+    array = exact_numbers(value)
     if array.dtype != np.int64:
         raise UsageError("invalid-total", "value holds numbers that are not integers", hint="give counts as int64")
     return to_steps(array, 1.0)
@@ -103,8 +103,12 @@ def steps_apart(sensitivity: float, grid: float, coordinates: int) -> int:
     return math.floor(Fraction(sensitivity) / Fraction(grid)) + coordinates
 
 
-def _numbers(value: ArrayLike) -> NDArray[np.int64] | NDArray[np.float64]:
-    """Return int64 or float64 that holds `value` exactly; other types would be converted with a loss."""
+def exact_numbers(value: ArrayLike) -> NDArray[np.int64] | NDArray[np.float64]:
+    """Return int64 or float64 that holds `value` exactly; other types would be converted with a loss.
+
+    Raises:
+      UsageError: For other types, Booleans and objects among them, and whole numbers beyond 64 bits.
+    """
     array = np.asarray(value)
     if array.dtype.kind in "iu" and (array.dtype != np.uint64 or not array.size or int(array.max()) < 2**63):
         return array.astype(np.int64)

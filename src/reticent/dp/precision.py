@@ -8,10 +8,11 @@ unit's contribution grows by at most `sqrt(d) * grid / 2` in L2; that part is ch
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 from reticent.errors import UsageError
 
-__all__ = ["NORM_MARGIN", "encoded_sensitivity", "grid_for", "is_grid"]
+__all__ = ["NORM_MARGIN", "encoded_sensitivity", "grid_for", "is_grid", "scale_for"]
 
 NORM_MARGIN = 1e-4
 """Relative slack for clipping in float32. A norm of d squares summed pairwise or in blocks is off by far less than
@@ -56,6 +57,17 @@ def encoded_sensitivity(max_grad_norm: float, grid: float, parameters: int) -> f
 def is_grid(grid: float) -> bool:
     """Return whether `grid` is a positive power of two, so that grid arithmetic is exact."""
     return math.isfinite(grid) and grid > 0 and math.frexp(grid)[0] == 0.5
+
+
+def scale_for(steps: int, epsilon: float | Fraction) -> float:
+    """Return `steps / epsilon` rounded up, so that `steps / scale` never exceeds epsilon.
+
+    >>> scale_for(1, 3.0) * 3 >= 1
+    True
+    """
+    exact = Fraction(steps) / Fraction(epsilon)
+    scale = float(min(exact, Fraction(2) ** 1000))  # far beyond what any sampler takes
+    return scale if Fraction(scale) >= exact else math.nextafter(scale, math.inf)
 
 
 def _require(max_grad_norm: float, parameters: int) -> None:
