@@ -23,7 +23,7 @@ from reticent.dp.release import Relation
 from reticent.dp.target import require_delta, require_epsilon, require_relation
 from reticent.errors import UsageError
 
-__all__ = ["ORDERS_VERSION", "RENYI_ORDERS", "renyi_budget", "renyi_curve", "renyi_epsilon"]
+__all__ = ["ORDERS_VERSION", "RENYI_ORDERS", "renyi_budget", "renyi_curve", "renyi_epsilon", "unsupported"]
 
 Curve = NDArray[np.float64]
 
@@ -78,15 +78,15 @@ def _log_moments(event: Single, relation: Relation) -> Curve:
     if not isinstance(mechanism, Mechanism):
         raise UsageError("unknown-event", f"not an event: {event!r}", hint="use the types of reticent.dp.events")
     if isinstance(mechanism, RandomizedResponse) and relation != "replace_one":
-        raise _unsupported(event, relation)
+        raise unsupported(event, relation)
     match event:
         case PoissonSampled(_, RandomizedResponse()):
-            raise _unsupported(event, relation)
+            raise unsupported(event, relation)
         case PoissonSampled(probability, _):
             return poisson_moments(mechanism, float(probability), relation, RENYI_ORDERS)
         case SampledWithoutReplacement(population, size, _):
             if relation != "replace_one":
-                raise _unsupported(event, relation)
+                raise unsupported(event, relation)
             whole = mechanism_moments(mechanism, relation, RENYI_ORDERS)
             if size == population:
                 return whole
@@ -96,7 +96,8 @@ def _log_moments(event: Single, relation: Relation) -> Curve:
     return mechanism_moments(mechanism, relation, RENYI_ORDERS)
 
 
-def _unsupported(event: Single, relation: Relation) -> UsageError:
+def unsupported(event: Single, relation: Relation) -> UsageError:
+    """Return the refusal of an event for which nothing is proven under this relation."""
     return UsageError(
         "unsupported-event",
         f"no bound is proven for {event!r} under {relation}",
