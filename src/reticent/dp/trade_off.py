@@ -176,7 +176,8 @@ class TradeOff:
         middle = (1 - low) / (1 + steep)  # where each line meets its mirror image
         last = int(np.argmin(steep * middle + low))
         rates = np.concatenate([[0.0], between[:last], middle[last : last + 1]])
-        return rates, self.true_positives(rates)
+        line = np.concatenate([np.arange(last + 1), [last]])  # the one that ends there: both meet in the corner
+        return rates, np.minimum((steep[line] * rates + low[line]) * (1 + _ROUNDING), 1.0)
 
     def thinned(self, rates: ArrayLike) -> TradeOff:
         """Return a bound of fewer lines that is as low as this one at each of `rates`."""

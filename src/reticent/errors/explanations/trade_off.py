@@ -5,6 +5,10 @@ from __future__ import annotations
 __all__ = ["EXPLANATIONS"]
 
 EXPLANATIONS: dict[str, str] = {
+    "invalid-audit": (
+        "An audit needs at least one canary or a few runs, a confidence between 0 and 1, and one score for each canary "
+        "or run. With anything else its error probability would not be what it says, so it does not begin."
+    ),
     "invalid-mu": (
         "The mu of a Gaussian release is the distance between two neighbours in standard deviations of the noise: a "
         "finite number, 0 or larger. Give the sensitivity over the standard deviation."

@@ -1,0 +1,107 @@
+r"""How many guesses can be right, if a claim is true: the two tests behind the audit of one run.
+
+m canaries are put in or left out by independent fair coins, an auditor sees the output and guesses r of the coins.
+
+`tail_of_pair` is theorem 5.2 of Steinke, Nasr, Jagielski (NeurIPS 2023), as their appendix computes it.
+
+`refutes` tests a whole trade-off curve F (most true positives at each rate of false positives), in the manner of
+Mahloujifar, Melis, Chaudhuri (2024). Proof, complete: let W be the number of right guesses, A_i the event that guess i
+is right and W >= c. Turning coin i over turns A_i into the event that guess i is wrong and W >= c - 1, with the same
+output. So P(A_i) <= F(P(guess i is wrong, W >= c - 1)), for every value of the other coins; the mean over these values
+and over i, with F concave (Jensen), gives for every c
+
+    E[W; W >= c] / m  <=  F( E[r - W; W >= c - 1] / m ).                                             (1)
+
+Write p_c = P(W = c), a_c = E[W; W >= c] / m, b_c = E[r - W; W >= c] / m. From (1), b_(c-1) >= F^-1(a_c), so a tail
+of probability t at v forces mass below it: p_(c-1) >= m (F^-1(a_c) - b_c) / (r - c + 1). All mass of the tail at v
+itself forces least, by induction: for 0 <= k <= (c - 1) / (r - c + 1) the quantity a_c - k b_c is never smaller than
+along the recursion that starts with p_v = t and takes equality in every step, and neither is the mass P(W >= c). If
+that recursion exceeds 1, P(W >= v) = t is impossible.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Callable
+
+import numpy as np
+
+from reticent.dp import TradeOff
+
+__all__ = ["p_value_of_curve", "refutes", "tail_of_pair"]
+
+_SMALLEST = 1e-30
+"""A p-value below is reported as this."""
+
+
+def tail_of_pair(*, canaries: int, guesses: int, correct: int, epsilon: float, delta: float) -> float:
+    """Return an upper bound on the probability of so many right guesses under (epsilon, delta)-privacy.
+
+    Steinke, Nasr, Jagielski 2023, theorem 5.2: under epsilon alone the number is at most binomial; delta adds
+    2 * canaries * delta * max_i P(correct > W >= correct - i) / i.
+    """
+    from scipy.stats import binom
+
+    share = 1 / (1 + math.exp(-epsilon))
+    tail = float(binom.sf(correct - 1, guesses, share))
+    if delta == 0 or correct == 0:
+        return min(1.0, tail)
+    steps = np.arange(1, correct + 1)
+    near = np.cumsum(binom.pmf(correct - steps, guesses, share)) / steps
+    return min(1.0, tail + 2 * canaries * delta * float(near.max()))
+
+
+def refutes(curve: TradeOff, *, canaries: int, guesses: int, correct: int, level: float) -> bool:
+    """Return whether `correct` right guesses or more have a probability below `level` if the curve is true."""
+    return _impossible(_fewest_false(curve), canaries, guesses, correct, level)
+
+
+def p_value_of_curve(curve: TradeOff, *, canaries: int, guesses: int, correct: int) -> float:
+    """Return the smallest level at which `refutes` holds, rounded up by less than 1 %, at least 1e-30."""
+    fewest = _fewest_false(curve)
+    low, high = math.log(_SMALLEST), 0.0
+    if not _impossible(fewest, canaries, guesses, correct, 1.0):
+        return 1.0
+    while high - low > 0.01:
+        middle = (low + high) / 2
+        low, high = (
+            (low, middle) if _impossible(fewest, canaries, guesses, correct, math.exp(middle)) else (middle, high)
+        )
+    return math.exp(high)
+
+
+def _impossible(fewest_false: Callable[[float], float], canaries: int, guesses: int, correct: int, tail: float) -> bool:
+    """Return whether a tail of this probability at `correct` forces more than all of the probability."""
+    right = tail * correct / canaries  # a_c
+    wrong = tail * (guesses - correct) / canaries  # b_c
+    mass = tail
+    for c in range(correct, 0, -1):
+        forced = fewest_false(right) - wrong
+        if forced <= 0:  # nothing is forced here, and then nothing further down
+            return False
+        new = canaries * forced / (guesses - c + 1)
+        wrong += forced
+        right += (c - 1) * new / canaries
+        mass += new
+        if mass > 1 + 1e-9:  # the slack covers the rounding of some thousand steps
+            return True
+        if new < 1e-9 * mass / guesses:  # all that can follow does not matter
+            return False
+    return False
+
+
+def _fewest_false(curve: TradeOff) -> Callable[[float], float]:
+    """Return F^-1 for one number, fast: straight between the corners of the curve, rounded down."""
+    rates, found = (corner.tolist() for corner in curve.corners())
+
+    def inverse(share: float) -> float:
+        at = bisect_left(found, share)
+        if at == 0:
+            return 0.0
+        if at == len(found):
+            return 1.0
+        part = (share - found[at - 1]) / (found[at] - found[at - 1])
+        return float((rates[at - 1] + part * (rates[at] - rates[at - 1])) * (1 - 1e-10))
+
+    return inverse
