@@ -21,6 +21,7 @@ from reticent.dp.accounting.renyi import RENYI_ORDERS, renyi_budget, renyi_curve
 from reticent.dp.additive import gaussian, gaussian_event, geometric, geometric_event, laplace, laplace_event
 from reticent.dp.answers import randomized_response, randomized_response_event
 from reticent.dp.calibration import gaussian_sigma, noise_multiplier
+from reticent.dp.discrete import discrete_gaussian, discrete_gaussian_event
 from reticent.dp.encoding import encoded_sum
 from reticent.dp.events import (
     ApproximateDP,
@@ -79,6 +80,8 @@ __all__ = [
     "add_gaussian",
     "add_laplace",
     "check_delta",
+    "discrete_gaussian",
+    "discrete_gaussian_event",
     "encoded_sensitivity",
     "encoded_sum",
     "epsilon",

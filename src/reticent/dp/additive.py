@@ -21,7 +21,7 @@ from reticent.dp.encoding import steps_apart, to_integers, to_steps
 from reticent.dp.events import DiscreteLaplace, Gaussian, PureDP
 from reticent.dp.mechanisms import add_gaussian, add_integer_noise
 from reticent.dp.precision import is_grid, scale_for
-from reticent.dp.release import Grant, Relation
+from reticent.dp.release import Grant, Relation, require_declared
 from reticent.dp.target import require_epsilon, require_relation
 from reticent.errors import UsageError
 
@@ -60,7 +60,7 @@ def laplace(
     """
     steps = to_steps(value, grid)
     arguments = {"sensitivity": sensitivity, "epsilon": epsilon, "grid": grid, "coordinates": max(steps.size, 1)}
-    event = laplace_event(**arguments, relation=_relation(grant, relation))  # type: ignore[arg-type]
+    event = laplace_event(**arguments, relation=require_declared(grant, relation))  # type: ignore[arg-type]
     return add_integer_noise(steps, noise=event, event=event, grant=_grant(grant, event)) * np.float64(grid)
 
 
@@ -107,7 +107,7 @@ def geometric(
       PolicyRefused: If the event was not paid for.
     """
     total = to_integers(value)
-    event = geometric_event(sensitivity=sensitivity, epsilon=epsilon, relation=_relation(grant, relation))
+    event = geometric_event(sensitivity=sensitivity, epsilon=epsilon, relation=require_declared(grant, relation))
     noise = DiscreteLaplace(scale_for(int(sensitivity), epsilon), int(sensitivity))
     return add_integer_noise(total, noise=noise, event=event, grant=_grant(grant, event))
 
@@ -161,7 +161,7 @@ def gaussian(
       PolicyRefused: If the event was not paid for.
     """
     steps = to_steps(value, grid)
-    declared = _relation(grant, relation)
+    declared = require_declared(grant, relation)
     event = gaussian_event(epsilon=epsilon, delta=delta, relation=declared)
     _require(sensitivity, epsilon, declared)  # before it is widened: zero would pass afterwards
     widened = sensitivity + math.sqrt(steps.size) * grid
@@ -178,17 +178,6 @@ def gaussian_event(*, epsilon: float, delta: float, relation: Relation) -> Gauss
     require_relation(relation)
     sigma = gaussian_sigma(sensitivity=1.0, epsilon=epsilon, delta=delta)
     return Gaussian(sigma if relation == "add_or_remove_one" else 2 * sigma)
-
-
-def _relation(grant: Grant | None, relation: Relation | None) -> Relation:
-    """Return the relation that the event is expressed in; without a grant either gives the same noise."""
-    if grant is not None and relation is None:
-        raise UsageError(
-            "relation-not-declared",
-            "a grant was given, but not the relation of the release that it paid for",
-            hint="give relation='add_or_remove_one' or 'replace_one', as in the release",
-        )
-    return relation or "add_or_remove_one"
 
 
 def _grant(grant: Grant | None, event: DiscreteLaplace | Gaussian | PureDP) -> Grant:

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 from reticent.dp.events import Event, Single, flatten
 from reticent.errors import PolicyRefused, UsageError
 
-__all__ = ["Grant", "Relation", "Release", "Unit"]
+__all__ = ["Grant", "Relation", "Release", "Unit", "require_declared"]
 
 Unit = Literal["record", "person", "site"]
 """Whose presence is hidden: one row, all rows of one person, or all rows of one site."""
@@ -85,3 +85,18 @@ class Grant:
     def remaining(self) -> Counter[Event]:
         """Return the events that may still be drawn."""
         return +self._left
+
+
+def require_declared(grant: Grant | None, relation: Relation | None) -> Relation:
+    """Return the relation in which an event is expressed; without a grant either gives the same noise.
+
+    Raises:
+      UsageError: If there is a grant and no relation.
+    """
+    if grant is not None and relation is None:
+        raise UsageError(
+            "relation-not-declared",
+            "a grant was given, but not the relation of the release that it paid for",
+            hint="give relation='add_or_remove_one' or 'replace_one', as in the release",
+        )
+    return relation or "add_or_remove_one"
