@@ -20,8 +20,8 @@ spoil a model: audit a training of its own, never one whose model is used. Audit
 
 from reticent.audit.claims import Claim
 from reticent.audit.findings import Finding
-from reticent.audit.guessing import p_value_of_curve, tail_of_pair
+from reticent.audit.guessing import Guesses
 from reticent.audit.one_run import one_run, planned_guesses
 from reticent.audit.two_world import Rates, two_world
 
-__all__ = ["Claim", "Finding", "Rates", "one_run", "p_value_of_curve", "planned_guesses", "tail_of_pair", "two_world"]
+__all__ = ["Claim", "Finding", "Guesses", "Rates", "one_run", "planned_guesses", "two_world"]

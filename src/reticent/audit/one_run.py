@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reticent import dp
 from reticent.audit.claims import Claim
 from reticent.audit.findings import Finding
-from reticent.audit.guessing import p_value_of_curve, refutes, tail_of_pair
-from reticent import dp
-from reticent.dp import PoissonSampler, TradeOff
+from reticent.audit.guessing import Guesses
+from reticent.dp import PoissonSampler
 from reticent.errors import UsageError
 
 __all__ = ["Mechanism", "Test", "guess_coins", "one_run", "planned_guesses"]
@@ -23,9 +23,7 @@ Mechanism = Callable[[NDArray[np.bool_]], NDArray[np.float64]]
 """Runs once on a data set with the canaries marked True, and returns a score for each: higher means more likely in."""
 
 Test = Literal["curve", "pair"]
-"""Against the claim's whole curve (`guessing.refutes`), or against its pair (Steinke et al., theorem 5.2)."""
-
-_LARGEST_EPSILON = 60.0
+"""Against the claim's whole curve (`Guesses.refute`), or against its pair (Steinke et al., theorem 5.2)."""
 
 
 def one_run(
@@ -66,7 +64,14 @@ def one_run(
         )
     chosen, says_in = guess_coins(scores, made)
     correct = int(np.count_nonzero(coins[chosen] == says_in))
-    return _finding(claim, canaries, made, correct, confidence, test)
+    seen = Guesses(canaries, made, correct)
+    return Finding(
+        claim=claim,
+        confidence=confidence,
+        p_value=_p_value(claim, seen, test),
+        epsilon_at_least=seen.epsilon_at_least(claim.delta, 1 - confidence, pair=test == "pair"),
+        evidence=f"in one run, {correct} of {made} guesses about {canaries} canaries were right",
+    )
 
 
 def guess_coins(scores: NDArray[np.float64], guesses: int) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
@@ -89,7 +94,7 @@ def planned_guesses(claim: Claim, *, canaries: int, confidence: float, test: Tes
     if not 0 < mu < 20:  # nothing to plan with: guess all
         return canaries
     options = _options(mu, canaries, least)
-    return min(options, key=lambda option: (_p_value(claim, canaries, *option, test), option[0]))[0]
+    return min(options, key=lambda option: (_p_value(claim, Guesses(canaries, *option), test), option[0]))[0]
 
 
 def _gaussian_mu(claim: Claim) -> float:
@@ -115,39 +120,10 @@ def _options(mu: float, canaries: int, least: int) -> list[tuple[int, int]]:
     return sorted(found.items()) or [(canaries, canaries)]
 
 
-def _p_value(claim: Claim, canaries: int, guesses: int, correct: int, test: Test) -> float:
+def _p_value(claim: Claim, seen: Guesses, test: Test) -> float:
     if test == "pair":
-        counts: dict[str, Any] = {"canaries": canaries, "guesses": guesses, "correct": correct}
-        return tail_of_pair(**counts, epsilon=claim.epsilon, delta=claim.delta)
-    return p_value_of_curve(claim.bound, canaries=canaries, guesses=guesses, correct=correct)
-
-
-def _finding(claim: Claim, canaries: int, guesses: int, correct: int, confidence: float, test: Test) -> Finding:
-    return Finding(
-        claim=claim,
-        confidence=confidence,
-        p_value=_p_value(claim, canaries, guesses, correct, test),
-        epsilon_at_least=_epsilon_at_least(canaries, guesses, correct, claim.delta, 1 - confidence, test),
-        evidence=f"in one run, {correct} of {guesses} guesses about {canaries} canaries were right",
-    )
-
-
-def _epsilon_at_least(canaries: int, guesses: int, correct: int, delta: float, level: float, test: Test) -> float:
-    """Return the largest epsilon that is refuted at `delta`, rounded down by less than 1e-4."""
-
-    def refuted(epsilon: float) -> bool:
-        counts: dict[str, Any] = {"canaries": canaries, "guesses": guesses, "correct": correct}
-        if test == "pair":
-            return tail_of_pair(**counts, epsilon=epsilon, delta=delta) <= level
-        return refutes(TradeOff.claim(epsilon, delta), **counts, level=level)
-
-    low, high = 0.0, _LARGEST_EPSILON
-    if not refuted(low):
-        return 0.0
-    while high - low > 1e-4:
-        middle = (low + high) / 2
-        low, high = (middle, high) if refuted(middle) else (low, middle)
-    return low
+        return seen.p_value_of_pair(claim.epsilon, claim.delta)
+    return seen.p_value_of_curve(claim.bound)
 
 
 def _require(canaries: int, confidence: float, guesses: int | None) -> None:

@@ -8,13 +8,13 @@ et al. (USENIX Security 2023) do for Gaussian mechanisms: much stronger than a c
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reticent import dp
 from reticent.audit.claims import Claim
 from reticent.audit.findings import Finding
 from reticent.errors import UsageError
@@ -24,8 +24,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Rates", "World", "two_world"]
 
-World = Callable[[bool], float]
-"""Runs the mechanism once, with the canary or without it, and returns a score: higher means more likely with it."""
+
+class World(Protocol):
+    """Runs the mechanism once, and returns a score: higher means more likely with the canary."""
+
+    def __call__(self, *, present: bool) -> float:
+        """Run it with the canary, or without it."""
+
 
 _SMALLEST = 1e-30
 
@@ -75,6 +80,11 @@ class Rates:
         most, least = self.bounds(level)
         return max(0.0, float(ndtri(least) - ndtri(most))) if most < 1 and least > 0 else 0.0
 
+    def epsilon_if_gaussian(self, delta: float, level: float) -> float:
+        """Return the epsilon at `delta` of `mu_at_least`: a lower bound for Gaussian mechanisms, no claim about others."""
+        mu = self.mu_at_least(level)
+        return dp.epsilon(dp.Gaussian(1 / mu), delta=delta, relation="add_or_remove_one") if mu > 0 else 0.0
+
 
 def two_world(world: World, *, runs: int, claim: Claim, confidence: float) -> Finding:
     """Run a mechanism `runs` times in either world and say whether an attack refutes the claim.
@@ -96,8 +106,8 @@ def two_world(world: World, *, runs: int, claim: Claim, confidence: float) -> Fi
             f"runs is {runs}, confidence is {confidence}",
             hint="give at least 4 runs in each world, and a confidence such as 0.95",
         )
-    without = np.array([world(False) for _ in range(runs)], dtype=np.float64)
-    present = np.array([world(True) for _ in range(runs)], dtype=np.float64)
+    without = np.array([world(present=False) for _ in range(runs)], dtype=np.float64)
+    present = np.array([world(present=True) for _ in range(runs)], dtype=np.float64)
     if np.isnan(without).any() or np.isnan(present).any():
         raise UsageError("invalid-audit", "a score is NaN", hint="return one number for each run")
     half = runs // 2
