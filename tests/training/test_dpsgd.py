@@ -7,8 +7,9 @@ import pytest
 from scipy import stats
 
 from reticent import dp
+from reticent.data import Examples
 from reticent.errors import PolicyRefused, UsageError
-from reticent.training import DPSGD, dpsgd
+from reticent.training import DPSGD, mechanism
 
 GIVEN = {
     "population": 1000,
@@ -25,21 +26,21 @@ def make(**changes):
 
 
 def test_noise_is_derived_from_the_target_and_the_epsilon_does_not_exceed_it():
-    mechanism = make(noise_multiplier=None, target=dp.Target(epsilon=3, delta=1e-5))
-    assert mechanism.sampling_probability == 0.05
-    assert 2.9 < mechanism.epsilon(1e-5) <= 3.0
+    made = make(noise_multiplier=None, target=dp.Target(epsilon=3, delta=1e-5))
+    assert made.sampling_probability == 0.05
+    assert 2.9 < made.epsilon(1e-5) <= 3.0
 
 
 def test_known_epsilon():
     """field/dp.md section 3: PLD 0.8530 for sigma 1.3, q 250/60000, 3600 steps, delta 1e-5."""
-    mechanism = make(population=60_000, expected_batch_size=250, steps=3600, noise_multiplier=1.3)
-    assert mechanism.epsilon(1e-5) == pytest.approx(0.8530, abs=0.005)
+    made = make(population=60_000, expected_batch_size=250, steps=3600, noise_multiplier=1.3)
+    assert made.epsilon(1e-5) == pytest.approx(0.8530, abs=0.005)
     assert make(noise_multiplier=0.0).epsilon(1e-5) == math.inf
 
 
 def test_release_holds_every_step():
-    mechanism = make(unit="person", relation="replace_one")
-    release = mechanism.release("ward-7", "2026-10")
+    made = make(unit="person", relation="replace_one")
+    release = made.release("ward-7", "2026-10")
     event = dp.PoissonSampled(0.05, dp.Gaussian(1.0))
     assert release.counts() == {event: 400}
     assert (release.unit, release.relation, release.population) == ("person", "replace_one", "ward-7")
@@ -77,7 +78,7 @@ def test_claims_that_promise_nothing_are_refused():
     with pytest.raises(PolicyRefused):
         make().epsilon(1e-3)
     with pytest.raises(PolicyRefused) as caught:
-        make(unit="site")
+        next(make(unit="site").batches(Examples.of(np.ones((3, 2)), np.zeros(3, dtype=int))))
     assert caught.value.code == "unit-site-unsupported"
 
 
@@ -104,7 +105,7 @@ def test_broken_copy_with_batches_of_a_fixed_size_is_caught(kit, monkeypatch):
         def sample(self, n_units, keystream=None):
             return np.random.default_rng().permutation(n_units)[: round(n_units * self.probability)]
 
-    monkeypatch.setattr(dpsgd, "PoissonSampler", FixedSize)
+    monkeypatch.setattr(mechanism, "PoissonSampler", FixedSize)
     with pytest.raises(AssertionError):
         check_poisson([len(batch.labels) for batch in make().batches(kit.rows((2,), 1000))], 1000, 0.05)
 
@@ -117,20 +118,20 @@ def test_broken_copy_that_skips_empty_batches_is_caught(kit, monkeypatch):
                 if len(found):
                     return found
 
-    mechanism = make(expected_batch_size=1)
+    made = make(expected_batch_size=1)
     data = kit.rows((2,), 1000)
-    check_poisson([len(batch.labels) for batch in mechanism.batches(data)], 1000, 0.001)
-    monkeypatch.setattr(dpsgd, "PoissonSampler", Resampling)
+    check_poisson([len(batch.labels) for batch in made.batches(data)], 1000, 0.001)
+    monkeypatch.setattr(mechanism, "PoissonSampler", Resampling)
     with pytest.raises(AssertionError):
-        check_poisson([len(batch.labels) for batch in mechanism.batches(data)], 1000, 0.001)
+        check_poisson([len(batch.labels) for batch in made.batches(data)], 1000, 0.001)
 
 
 def test_persons_are_sampled_whole_and_side_by_side(kit):
     persons = np.random.default_rng(0).permutation(np.repeat(np.arange(200), 5))
     data = kit.rows((2,), 1000, persons=persons)
     owner = {tuple(row): unit for row, unit in zip(data.features.tolist(), data.units.tolist(), strict=True)}
-    mechanism = make(population=200, expected_batch_size=10, unit="person")
-    batches = list(mechanism.batches(data))
+    made = make(population=200, expected_batch_size=10, unit="person")
+    batches = list(made.batches(data))
     check_poisson([len(batch.counts) for batch in batches], 200, 0.05)
     for batch in batches:
         assert set(batch.counts) <= {5}

@@ -12,6 +12,7 @@ from reticent import dp
 from reticent.data import Examples
 from reticent.errors import PolicyRefused, UsageError
 from reticent.training import DPSGD, contributions, logistic, trainer, two_layer
+from reticent.training.linear import LinearModel
 
 
 def mechanism(n, **changes):
@@ -66,6 +67,7 @@ def test_broken_copy_that_clips_the_batch_gradient_is_caught(monkeypatch):
         contributions_clip(parts, max_norm)
 
     contributions_clip = contributions.clip
+    monkeypatch.setattr(LinearModel, "of", lambda *_: None)  # the closed form has a broken copy of its own
     monkeypatch.setattr(contributions, "clip", clip_after_sum)
     with pytest.raises(AssertionError):
         check_opposite_huge_gradients()
@@ -365,7 +367,7 @@ def test_frozen_parameters_are_neither_moved_nor_counted(kit):
     assert torch.equal(before, model[0].weight)
     assert model[0].weight.grad is None
     assert step.count_nonzero() > 10  # noise on a grid is 0 at a coordinate now and then: 1 in 600 here
-    assert worker.grid == dp.grid_for(1.0, 6 * 3 + 3)
+    assert worker.sensitivity == dp.encoded_sensitivity(1.0, dp.grid_for(1.0, 6 * 3 + 3), 6 * 3 + 3)
 
 
 def test_gradients_left_behind_by_plain_training_never_reach_the_optimizer(kit):

@@ -7,10 +7,13 @@ Threat model: the adversary sees the weights after every step. Not covered: how 
 differences of about 1e-7 in a gradient between batches of different sizes.
 """
 
+from reticent.training.adaptive_clip import AdaptiveClip
+from reticent.training.batches import Batch
 from reticent.training.choices import loss_by_name, optimizer_factory
 from reticent.training.clipping import clip
 from reticent.training.contributions import Rows, clipped_sum
-from reticent.training.dpsgd import DPSGD, Batch
+from reticent.training.dpfedavg import DPFedAvg
+from reticent.training.dpsgd import DPSGD
 from reticent.training.evaluation import (
     METRICS_GRID,
     Evaluation,
@@ -19,22 +22,31 @@ from reticent.training.evaluation import (
     predict_classes,
     unit_confusion,
 )
+from reticent.training.gradient_sums import ClippedSums, EncodedSum
+from reticent.training.local_updates import LocalSteps
 from reticent.training.mixing import mixing_layers, refuse_mixing
 from reticent.training.models import logistic, mcmahan_cnn, mnist_2nn, two_layer
 from reticent.training.per_example import Loss, PerExampleGradients, unchanged
 from reticent.training.plain import fit_plain
 from reticent.training.probe import check_model, probe_model
+from reticent.training.segments import Segments
 from reticent.training.trainer import Trainer
 from reticent.training.vectors import flatten, load_flat, vector_length
 
 __all__ = [
     "DPSGD",
     "METRICS_GRID",
+    "AdaptiveClip",
     "Batch",
+    "ClippedSums",
+    "DPFedAvg",
+    "EncodedSum",
     "Evaluation",
+    "LocalSteps",
     "Loss",
     "PerExampleGradients",
     "Rows",
+    "Segments",
     "Trainer",
     "check_model",
     "clip",

@@ -6,7 +6,7 @@ end where a unit ends, so that no unit is ever clipped in two halves.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 from reticent.training.clipping import clip, encoded_sum, norms, silence
 from reticent.training.per_example import PerExampleGradients, physical_rows
 
-__all__ = ["Rows", "clipped_sum", "unit_gradients", "usable"]
+__all__ = ["Rows", "Tally", "add_clipped", "clipped_sum", "unit_gradients", "usable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +49,55 @@ def usable(rows: Rows, classes: int) -> Rows:
     return Rows(rows.features[keep], rows.labels[keep], counts)
 
 
-def clipped_sum(gradients: PerExampleGradients, rows: Rows, *, max_norm: float, grid: float) -> Tensor:
+@dataclass(slots=True)
+class Tally:
+    """Counts, beside a sum, its units and those whose norm was within the clip. As private as the rows."""
+
+    units: int = 0
+    within: int = 0
+
+
+def clipped_sum(
+    gradients: PerExampleGradients,
+    rows: Rows,
+    *,
+    max_norm: float,
+    grid: float,
+    limit: int | None = None,
+    tally: Tally | None = None,
+) -> Tensor:
     """Return the sum of the units' clipped, encoded gradients in grid steps, int64 `(parameters,)`, on the CPU.
 
     An empty batch gives zeros: it is a sample like any other, and noise is added to it all the same.
+
+    Args:
+      gradients, rows: Whose gradients.
+      max_norm, grid: The clip, and the power of two that contributions are rounded to.
+      limit: Most rows whose gradients are held at once; None for what fits the cache.
+      tally: Counts units and those within the clip.
     """
+    blocks = unit_gradients(gradients, rows) if limit is None else unit_gradients(gradients, rows, limit)
     total = torch.zeros(gradients.parameters, dtype=torch.int64, device=rows.features.device)
-    for contributions in unit_gradients(gradients, rows):
+    return add_clipped(total, blocks, max_norm=max_norm, grid=grid, tally=tally).cpu()
+
+
+def add_clipped(
+    total: Tensor, blocks: Iterable[list[Tensor]], *, max_norm: float, grid: float, tally: Tally | None = None
+) -> Tensor:
+    """Clip and encode every contribution of `blocks`, add them to `total` in place, and return it."""
+    for contributions in blocks:
+        if tally is not None:
+            lengths = silence(contributions, norms(contributions))
+            tally.units += len(lengths)
+            tally.within += int((lengths <= max_norm).sum())
         clip(contributions, max_norm)
         total += encoded_sum(contributions, max_norm=max_norm, grid=grid)
-    return total.cpu()
+    return total
 
 
-def unit_gradients(gradients: PerExampleGradients, rows: Rows) -> Iterator[list[Tensor]]:
+def unit_gradients(gradients: PerExampleGradients, rows: Rows, limit: int | None = None) -> Iterator[list[Tensor]]:
     """Yield blocks of unclipped contributions, one tensor `(units, *parameter.shape)` for each parameter."""
-    limit = physical_rows(gradients.parameters)
+    limit = physical_rows(gradients.parameters) if limit is None else limit
     if rows.counts is None:
         for start in range(0, len(rows.labels), limit):
             yield gradients(rows.features[start : start + limit], rows.labels[start : start + limit])

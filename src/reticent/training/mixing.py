@@ -20,7 +20,7 @@ from torch.func import functional_call
 from reticent.errors import PolicyRefused
 from reticent.training.per_example import Loss
 
-__all__ = ["mixing_layers", "refuse_mixing"]
+__all__ = ["mixing_layers", "refuse_mixing", "refuse_remembering"]
 
 _TOLERANCE = 1e-5
 _REPLACEMENTS = (
@@ -73,6 +73,30 @@ def mixing_layers(model: nn.Module, loss: Loss, features: Tensor, labels: Tensor
         if not _close(alone, together):
             return (_label("", model),)
     return () if _loss_is_sum_or_mean(loss, together, labels) else (_label("loss", loss),)
+
+
+def refuse_remembering(model: nn.Module, features: Tensor) -> None:
+    """Refuse a model whose buffers depend on the rows that went through it, such as running statistics.
+
+    Args:
+      model: Left as it was.
+      features: At least two made-up examples, shape `(n, *shape)`.
+
+    Raises:
+      PolicyRefused: With code `mixes-examples`.
+    """
+    exchanged = torch.flip(features, [0]) + 1
+    with _undisturbed(model):
+        model.train()
+        first, second = (_forward(model, rows)[1] for rows in (features, exchanged))
+    names = [name for name, _ in model.named_buffers()]
+    changed = [name for name, a, b in zip(names, first, second, strict=True) if not _close(a, b)]
+    if changed:
+        raise PolicyRefused(
+            "mixes-examples",
+            f"{', '.join(changed)} of {type(model).__name__} remember the rows that were seen, past clip and noise",
+            hint=_REPLACEMENTS[0][1] + ", or set track_running_stats=False",
+        )
 
 
 def _mixes_by_type(layer: nn.Module) -> bool:

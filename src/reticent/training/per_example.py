@@ -20,7 +20,7 @@ from torch.func import functional_call, grad, vmap
 
 from reticent.errors import UsageError
 
-__all__ = ["Loss", "PerExampleGradients", "physical_rows", "unchanged"]
+__all__ = ["Loss", "PerExampleGradients", "physical_rows", "trained_parameters", "unchanged"]
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Any torch loss, module or function: `loss(outputs, labels)` is a scalar."""
@@ -59,13 +59,7 @@ class PerExampleGradients:
         self._model = model
         self._loss = loss
         self.vectorised = True
-        self.trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
-        if not self.trained:
-            raise UsageError(
-                "nothing-to-train",
-                f"{type(model).__name__} has no parameter with requires_grad",
-                hint="set requires_grad to True for the parameters that should learn",
-            )
+        self.trained = trained_parameters(model)
         self.parameters = sum(value.numel() for value in self.trained.values())
 
         def loss_of_one(weights: dict[str, Tensor], features: Tensor, label: Tensor) -> Tensor:
@@ -90,7 +84,7 @@ class PerExampleGradients:
                 loss = self._loss(self._model(features[row : row + 1]), labels[row : row + 1])
                 gradients = torch.autograd.grad(loss, values, allow_unused=True)
             for column, gradient, value in zip(found, gradients, values, strict=True):
-                column.append(torch.zeros_like(value) if gradient is None else gradient)
+                column.append(torch.zeros_like(value) if gradient is None else gradient.to_dense())
         return [_wide(torch.stack(column)) for column in found]
 
     def choose_way(self, features: Tensor, labels: Tensor) -> None:
@@ -116,6 +110,29 @@ class PerExampleGradients:
                 f"the loss of {type(self._model).__name__} cannot be differentiated: {reason}",
                 hint="keep detach(), no_grad() and conversions to numbers out of the model's forward and the loss",
             ) from error
+
+
+def trained_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Return the parameters that learn, by name; tied weights once.
+
+    Raises:
+      UsageError: With code `nothing-to-train` or `uninitialized-model`.
+    """
+    trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
+    if not trained:
+        raise UsageError(
+            "nothing-to-train",
+            f"{type(model).__name__} has no parameter with requires_grad",
+            hint="set requires_grad to True for the parameters that should learn",
+        )
+    lazy = [name for name, value in trained.items() if isinstance(value, nn.parameter.UninitializedParameter)]
+    if lazy:
+        raise UsageError(
+            "uninitialized-model",
+            f"{', '.join(lazy)} of {type(model).__name__} have no shape yet, and the clip depends on all of them",
+            hint="run the model once on made-up rows, then make its optimizer and the trainer",
+        )
+    return trained
 
 
 @contextmanager
