@@ -35,18 +35,27 @@ from reticent.analytics.asking import (
     total,
     variance,
 )
+from reticent.analytics.client import Client
 from reticent.analytics.layout import Layout
 from reticent.analytics.planning import Plan, answer, plan, release
 from reticent.analytics.query import Query
 from reticent.analytics.rows import Rows
+from reticent.analytics.sections import queries, usual_questions
+from reticent.analytics.server import Server
+from reticent.analytics.settings import Charged, Statistics
+from reticent.analytics.simulation import simulate
 
 __all__ = [
     "Answer",
     "Answers",
+    "Charged",
+    "Client",
     "Layout",
     "Plan",
     "Query",
     "Rows",
+    "Server",
+    "Statistics",
     "answer",
     "auroc",
     "brier",
@@ -60,9 +69,12 @@ __all__ = [
     "persons",
     "plan",
     "quantiles",
+    "queries",
     "release",
+    "simulate",
     "standardisation",
     "top",
     "total",
+    "usual_questions",
     "variance",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,14 @@ class Answer:
     confidence: float
     labels: tuple[str, ...] = ()
 
+    @classmethod
+    def of_each(
+        cls, name: str, found: Iterable[tuple[float, float, float, float]], miss: float, labels: tuple[str, ...]
+    ) -> Answer:
+        """Return one answer of many numbers, each given as (value, noise_scale, low, high)."""
+        value, noise_scale, low, high = (np.array(column) for column in zip(*found, strict=True))
+        return cls(name, value, noise_scale, low, high, 1 - miss, labels)
+
     @property
     def interval(self) -> tuple[Figures, Figures]:
         """Ends of the confidence interval."""
@@ -64,7 +72,7 @@ class Answers(Mapping[Any, Answer]):
     """The answers to a list of questions, by question or by place."""
 
     def __init__(self, answers: Mapping[Any, Answer]) -> None:
-        self._answers = dict(answers)
+        self._answers: dict[Any, Answer] = dict(answers)
 
     def __getitem__(self, query: Any) -> Answer:
         if isinstance(query, int):

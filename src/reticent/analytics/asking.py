@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from reticent.analytics.basic import Count, Mean, Missing, PersonCount, Standardisation, Sum, Variance
+from reticent.analytics.cells import Axis
 from reticent.analytics.distribution import Histogram, Quantiles, TopK
-from reticent.analytics.features import Axis
 from reticent.analytics.query import check_bounds, check_categories
 from reticent.analytics.scores import AUROC, Brier, Calibration
 from reticent.errors import UsageError
@@ -132,7 +132,7 @@ def _axis(
     if edges is None:
         return Axis(column, categories=check_categories(column, categories), other=other, missing=missing)
     cuts = tuple(float(edge) for edge in edges)
-    if categories is not None or other or len(cuts) < 2 or any(a >= b for a, b in zip(cuts, cuts[1:], strict=False)):
+    if categories is not None or other or len(cuts) < 2 or any(a >= b for a, b in itertools.pairwise(cuts)):
         raise UsageError(
             "statistics-edges",
             f"edges of {column!r} are {list(cuts)}",

@@ -5,25 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reticent.analytics import intervals
 from reticent.analytics.answers import Answer
 from reticent.analytics.features import Feature, Moments, Persons, Presence
-from reticent.analytics.layout import Noised, Part
-from reticent.analytics.noise import Kind
+from reticent.analytics.layout import Noised
+from reticent.analytics.noise import Kind, Part
 from reticent.analytics.query import Query, check_bounds
 from reticent.errors import UsageError
 
 __all__ = ["Count", "Mean", "Missing", "PersonCount", "Standardisation", "Sum", "Variance"]
 
 
-def _counted(name: str, part: Part, shape: Any, miss: float) -> Answer:
-    value = float(shape @ part.vector)
-    low, high = intervals.linear(value, shape, part.noise, miss, (0.0, math.inf))
-    return Answer(name, value, part.noise.deviation(shape), low, high, 1 - miss)
+def _counted(name: str, part: Part, shape: NDArray[np.float64], miss: float) -> Answer:
+    low, high = intervals.linear(shape, part, miss, (0.0, math.inf))
+    return Answer(name, part.estimate(shape), part.deviation(shape), low, high, 1 - miss)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,11 +126,10 @@ class Sum(_OfNumber):
         part = self._part(noised)
         moments: Moments = part.feature
         shape = moments.center * moments.count() + moments.half * moments.first()
-        value = float(shape @ part.vector)
-        low, high = intervals.linear(value, shape, part.noise, miss, _sum_range(self.bounds))
-        count = max(float(moments.count() @ part.vector), 0.0) + part.noise.reach(moments.count(), miss)
+        low, high = intervals.linear(shape, part, miss, _sum_range(self.bounds))
+        count = max(part.estimate(moments.count()), 0.0) + part.reach(moments.count(), miss)
         slack = moments.half * count / part.steps  # what rounding each value may add
-        return Answer(self.name, value, part.noise.deviation(shape), low - slack, high + slack, 1 - miss)
+        return Answer(self.name, part.estimate(shape), part.deviation(shape), low - slack, high + slack, 1 - miss)
 
 
 def _sum_range(bounds: tuple[float, float]) -> tuple[float, float]:
@@ -158,11 +157,11 @@ def _mean(part: Part, miss: float) -> tuple[float, float, tuple[float, float]]:
     """Return the mean of u in [-1, 1], its noise and its interval."""
     moments: Moments = part.feature
     count, first = moments.count(), moments.first()
-    low, high = intervals.ratio(first, count, part.vector, part.noise, miss, (-1.0, 1.0))
-    n = float(count @ part.vector)
-    value = min(max(float(first @ part.vector) / n, -1.0), 1.0) if n > 0 else 0.0
+    low, high = intervals.ratio(first, count, part, miss, (-1.0, 1.0))
+    n = part.estimate(count)
+    value = min(max(part.estimate(first) / n, -1.0), 1.0) if n > 0 else 0.0
     rounding = 1.0 / part.steps
-    scale = part.noise.deviation(first - value * count) / max(n, 1.0)
+    scale = part.deviation(first - value * count) / max(n, 1.0)
     return value, scale, (max(low - rounding, -1.0), min(high + rounding, 1.0))
 
 
@@ -198,13 +197,13 @@ def _variance(part: Part, miss: float) -> tuple[float, float, tuple[float, float
     """Return the variance of u in [-1, 1], its noise and its interval."""
     moments: Moments = part.feature
     count, first, second = moments.count(), moments.first(), moments.second()
-    low, high = intervals.variance((count, first, second), part.vector, part.noise, miss)
-    n, s, q = (float(shape @ part.vector) for shape in (count, first, second))
+    low, high = intervals.variance((count, first, second), part, miss)
+    n, s, q = (part.estimate(shape) for shape in (count, first, second))
     if n <= 0:
-        return 0.5, part.noise.deviation(second), (0.0, 1.0)
+        return 0.5, part.deviation(second), (0.0, 1.0)
     m = min(max(s / n, -1.0), 1.0)
     value = min(max(q / n - m * m, 0.0), 1.0)
-    scale = part.noise.deviation(second - 2 * m * first + (m * m - value) * count) / max(n, 1.0)
+    scale = part.deviation(second - 2 * m * first + (m * m - value) * count) / max(n, 1.0)
     rounding = 4.0 / part.steps
     return value, scale, (max(low - rounding, 0.0), min(high + rounding, 1.0))
 
@@ -243,9 +242,5 @@ class Standardisation(Query):
         for name, bounds in self.columns:
             found.append(Mean(column=name, bounds=bounds).answer(noised, miss))
             found.append(Variance(column=name, bounds=bounds, root=True).answer(noised, miss))
-        columns = [np.array([getattr(answer, part) for answer in found]) for part in _PARTS]
-        labels = tuple(f"{part} of {name}" for name, _ in self.columns for part in ("mean", "deviation"))
-        return Answer(self.name, *columns, 1 - miss, labels)
-
-
-_PARTS = ("value", "noise_scale", "low", "high")
+        figures = [(float(a.value), float(a.noise_scale), float(a.low), float(a.high)) for a in found]
+        return Answer.of_each(self.name, figures, miss, tuple(answer.name for answer in found))

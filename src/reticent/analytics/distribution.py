@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from reticent.analytics import intervals
 from reticent.analytics.answers import Answer
-from reticent.analytics.features import Axis, Cells, Feature
+from reticent.analytics.cells import Axis, Cells
+from reticent.analytics.features import Feature
 from reticent.analytics.layout import Noised
-from reticent.analytics.noise import Kind
+from reticent.analytics.noise import Kind, Part
 from reticent.analytics.prefixes import Prefixes
 from reticent.analytics.query import Query, check_bounds, check_cells
 from reticent.errors import UsageError
@@ -69,32 +70,23 @@ class Quantiles(Query):
         part = noised.part(("prefixes", self.column, self.bounds, self.bins))
         feature: Prefixes = part.feature
         decoder = feature.decoder(part.steps)
-        prefixes = decoder @ part.vector
-        found = [self._one(level, feature, decoder, prefixes, part.vector, part.noise, miss) for level in self.levels]
-        value, scale, low, high = (np.array(column) for column in zip(*found, strict=True))
-        return Answer(self.name, value, scale, low, high, 1 - miss, tuple(f"{level:g}" for level in self.levels))
+        found = [self._one(level, part, decoder, miss) for level in self.levels]
+        return Answer.of_each(self.name, found, miss, tuple(f"{level:g}" for level in self.levels))
 
     def _one(
-        self,
-        level: float,
-        feature: Prefixes,
-        decoder: NDArray[np.float64],
-        prefixes: NDArray[np.float64],
-        vector: NDArray[np.float64],
-        noise: Any,
-        miss: float,
+        self, level: float, part: Part, decoder: NDArray[np.float64], miss: float
     ) -> tuple[float, float, float, float]:
-        best, first, last = intervals.crossing(level, decoder, vector, noise, miss)
-        edges = feature.edges
+        best, first, last = intervals.crossing(level, decoder, part, miss)
+        edges, prefixes = part.feature.edges, decoder @ part.vector
         before, here = (prefixes[best - 1] if best else 0.0), prefixes[best]
         share = (level * prefixes[-1] - before) / (here - before) if here > before else 0.5
         value = edges[best] + (edges[best + 1] - edges[best]) * min(max(share, 0.0), 1.0)
         # A density from the neighbourhood turns noise in ranks into noise in values.
-        reach = noise.deviation(decoder[best] - level * decoder[-1])
+        ranks = part.deviation(decoder[best] - level * decoder[-1])
         left, right = max(best - 4, 0), min(best + 4, len(prefixes) - 1)
-        density = (prefixes[right] - prefixes[left]) / (edges[right + 1] - edges[left + 1]) if right > left else 0.0
+        density = (prefixes[right] - prefixes[left]) / (edges[right + 1] - edges[left + 1])
         span = self.bounds[1] - self.bounds[0]
-        scale = min(reach / density, span) if density > 0 else span
+        scale = min(ranks / density, span) if density > 0 else span
         return value, scale, float(edges[first]), float(edges[last + 1])
 
 
@@ -120,15 +112,11 @@ class Histogram(Query):
 
     def answer(self, noised: Noised, miss: float) -> Answer:
         """Return the noised counts, flat, the last axis running fastest."""
-        counts, deviation, reach = self._cells(noised, miss)
+        part, one = noised.part(("cells", self.axes)), np.ones(1)
+        counts, deviation, reach = part.vector, part.deviation(one), part.reach(one, miss)
         labels = tuple(" / ".join(words) for words in itertools.product(*(axis.labels for axis in self.axes)))
         low, high = np.maximum(counts - reach, 0.0), np.maximum(counts + reach, 0.0)
         return Answer(self.name, counts, np.full(len(counts), deviation), low, high, 1 - miss, labels)
-
-    def _cells(self, noised: Noised, miss: float) -> tuple[NDArray[np.float64], float, float]:
-        part = noised.part(("cells", self.axes))
-        one = np.ones(1)
-        return part.vector, part.noise.deviation(one), part.noise.reach(one, miss)
 
     def to_plain(self) -> dict[str, Any]:
         """Return the question as values that JSON and TOML hold."""
@@ -164,11 +152,11 @@ class TopK(Histogram):
 
     def answer(self, noised: Noised, miss: float) -> Answer:
         """Return the categories in order, with their counts; the largest of many noised counts tends to be too large."""
-        counts, deviation, _ = self._cells(noised, miss)
+        part, one = noised.part(("cells", self.axes)), np.ones(1)
+        counts, deviation = part.vector, part.deviation(one)
         order = np.argsort(-counts, kind="stable")[: self.k]
         # The choice looked at all counts: only a bound that holds for all of them at once holds for the chosen.
-        part = noised.part(("cells", self.axes))
-        reach = part.noise.reach(np.ones(1), miss / len(counts))
+        reach = part.reach(one, miss / len(counts))
         low, high = np.maximum(counts[order] - reach, 0.0), np.maximum(counts[order] + reach, 0.0)
         labels = tuple(self.axes[0].labels[place] for place in order)
         return Answer(self.name, counts[order], np.full(self.k, deviation), low, high, 1 - miss, labels)

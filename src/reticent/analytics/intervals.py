@@ -10,45 +10,44 @@ number of rows, also at none, where it becomes all that the bounds allow.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reticent.analytics.noise import Noise
+from reticent.analytics.noise import Part
 
-__all__ = ["Interval", "crossing", "linear", "ratio", "variance"]
+__all__ = ["Interval", "crossing", "linear", "ratio", "root", "variance"]
 
 Interval = tuple[float, float]
 Coefficients = NDArray[np.float64]
 _ROUNDS = 40
 
 
-def linear(value: float, coefficients: Coefficients, noise: Noise, miss: float, within: Interval) -> Interval:
+def linear(coefficients: Coefficients, part: Part, miss: float, within: Interval) -> Interval:
     """Return the interval of a weighted sum of exact coordinates."""
-    reach = noise.reach(coefficients, miss)
+    value, reach = part.estimate(coefficients), part.reach(coefficients, miss)
     low, high = (min(max(end, within[0]), within[1]) for end in (value - reach, value + reach))
     return low, high
 
 
-def ratio(
-    above: Coefficients, below: Coefficients, vector: Coefficients, noise: Noise, miss: float, within: Interval
-) -> Interval:
-    """Return the interval of (above . x) / (below . x) for the exact x behind `vector` (Fieller, JRSS B 1954).
+def ratio(above: Coefficients, below: Coefficients, part: Part, miss: float, within: Interval) -> Interval:
+    """Return the interval of (above . x) / (below . x) for the exact x behind the noise (Fieller, JRSS B 1954).
 
-    If m is the true ratio, (above - m below) . vector is noise alone. The coefficients' sizes are convex in m, so their
-    largest over an interval is at one of its ends; each round bounds the noise by that and keeps what it allows.
+    If m is the true ratio, (above - m below) of the noised x is noise alone. The sizes of the coefficients are convex in
+    m, so their largest over an interval is at one of its ends; each round bounds the noise by that and keeps what it
+    allows.
 
     Args:
       above, below: Coefficients, shape `(width,)`.
-      vector: The noised coordinates.
+      part: The noised coordinates.
+      miss: Probability that the interval may miss.
       within: Where the ratio must lie.
     """
-    a, d = float(above @ vector), float(below @ vector)
+    a, d = part.estimate(above), part.estimate(below)
     low, high = within
     for _ in range(_ROUNDS):
         largest = np.maximum(np.abs(above - low * below), np.abs(above - high * below))
-        new = _solve(a, d, noise.reach(largest, miss), (low, high))
+        new = _solve(a, d, part.reach(largest, miss), (low, high))
         if new == (low, high):
             break
         low, high = new
@@ -68,22 +67,20 @@ def _solve(a: float, d: float, reach: float, within: Interval) -> Interval:
     return nearest, nearest
 
 
-def variance(
-    moments: tuple[Coefficients, Coefficients, Coefficients], vector: Coefficients, noise: Noise, miss: float
-) -> Interval:
+def variance(moments: tuple[Coefficients, Coefficients, Coefficients], part: Part, miss: float) -> Interval:
     """Return the interval of E u^2 - (E u)^2 for u in [-1, 1], from coefficients of count, sum and sum of squares.
 
     For the true mean m and variance v, the sum of squares - 2 m sum + (m^2 - v) count is noise alone. m is taken from
     an interval of its own, which gets a tenth of `miss`; near the true mean the left side hardly depends on m.
     """
     count, first, second = moments
-    means = ratio(first, count, vector, noise, miss / 10, (-1.0, 1.0))
+    means = ratio(first, count, part, miss / 10, (-1.0, 1.0))
     tried = np.unique(np.r_[np.linspace(*means, 33), [m for m in (-1.0, 0.0, 1.0) if means[0] <= m <= means[1]]])
-    n, s, q = float(count @ vector), float(first @ vector), float(second @ vector)
+    n, s, q = (part.estimate(shape) for shape in moments)
     low, high = 0.0, 1.0
     for _ in range(_ROUNDS):
         shapes = [second - 2 * m * first + (m**2 - v) * count for m in tried for v in (low, high)]
-        reach = noise.reach(np.max(np.abs(shapes), axis=0), miss * 0.9)
+        reach = part.reach(np.max(np.abs(shapes), axis=0), miss * 0.9)
         about = [q - 2 * m * s + m**2 * n for m in _stationary(tried, s, n)]
         middle, spread = (max(about) + min(about)) / 2, (max(about) - min(about)) / 2
         new = _solve(middle, n, reach + spread, (low, high))
@@ -100,35 +97,30 @@ def _stationary(tried: Coefficients, s: float, n: float) -> list[float]:
     return [lowest, highest, *([vertex] if lowest < vertex < highest else [])]
 
 
-def crossing(
-    level: float, prefixes: Coefficients, vector: Coefficients, noise: Noise, miss: float
-) -> tuple[int, int, int]:
+def crossing(level: float, prefixes: Coefficients, part: Part, miss: float) -> tuple[int, int, int]:
     """Return the bin in which a distribution reaches `level` of its total, and the first and last that it may be.
 
     Args:
       level: Within [0, 1].
       prefixes: Coefficients of the prefix sums, `(bins, width)`.
-      vector: The noised coordinates.
+      part: The noised coordinates.
+      miss: Probability that the true bin may be missed.
 
     Returns:
       (best, first, last). If j is the true bin, the prefix before it is below level * total, and that of it is not;
       each is tested with half of `miss`.
     """
     shapes = prefixes - level * prefixes[-1]
-    values = shapes @ vector
-    reaches = _each(shapes, lambda row: noise.reach(row, miss))  # two-sided at miss is one-sided at miss / 2
+    values = shapes @ part.vector
+    reaches = np.array([part.reach(row, miss) for row in shapes])  # two-sided at miss is one-sided at miss / 2
     before = np.r_[True, values[:-1] - reaches[:-1] <= 0]
     after = np.r_[values[:-1] + reaches[:-1] >= 0, True]
     possible = np.flatnonzero(before & after)
     # Where noise makes prefixes fall, the level is crossed several times: the middle of the crossings.
-    best = int(min(np.count_nonzero(values[:-1] < 0), len(values) - 1))
+    best = int(np.count_nonzero(values[:-1] < 0))
     if not len(possible):
         return best, best, best
     return best, min(best, int(possible[0])), max(best, int(possible[-1]))
-
-
-def _each(shapes: Coefficients, reach: Callable[[Coefficients], float]) -> Coefficients:
-    return np.array([reach(row) for row in shapes])
 
 
 def root(interval: Interval) -> Interval:

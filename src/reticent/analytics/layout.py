@@ -20,27 +20,17 @@ from reticent import dp
 from reticent.analytics.answers import Answers
 from reticent.analytics.bounding import chosen_rows
 from reticent.analytics.features import Feature, Geometry, Presence
-from reticent.analytics.noise import Kind, Noise
+from reticent.analytics.noise import Kind, Noise, Part
 from reticent.analytics.query import Query
 from reticent.analytics.rows import Rows
 from reticent.errors import PolicyRefused, UsageError
 
-__all__ = ["Layout", "Noised", "Part"]
+__all__ = ["Layout", "Noised"]
 
 _PRECISION = 20
 """A row's weight is 2^20 grid steps: rounding a value moves a mean by less than a millionth of its bounds."""
 
 _MOST_ROWS = 2**40
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """The noised coordinates of one feature, in units of one row's weight."""
-
-    feature: Any
-    vector: NDArray[np.float64]
-    noise: Noise
-    steps: int
 
 
 @dataclass(frozen=True, kw_only=True)

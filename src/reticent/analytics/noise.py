@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Kind", "Noise"]
+__all__ = ["Kind", "Noise", "Part"]
 
 Kind = Literal["gaussian", "laplace"]
 Coefficients = NDArray[np.float64]
@@ -56,6 +56,35 @@ class Noise:
             return -float(ndtri(miss / 2)) * self.deviation(coefficients) + rounding
         scales = np.repeat(sizes[sizes > 0] * self.scale, self.sites)
         return _laplace_reach(scales, miss) + rounding
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """The noised coordinates of one feature, in units of one row's weight.
+
+    Attributes:
+      feature: What they are; it knows the coefficients of its statistics.
+      vector: Shape `(width,)`.
+      noise: Of each coordinate.
+      steps: Grid steps in one row's weight.
+    """
+
+    feature: Any
+    vector: Coefficients
+    noise: Noise
+    steps: int
+
+    def estimate(self, coefficients: Coefficients) -> float:
+        """Return a weighted sum of the coordinates."""
+        return float(coefficients @ self.vector)
+
+    def deviation(self, coefficients: Coefficients) -> float:
+        """Return the standard deviation of its noise."""
+        return self.noise.deviation(coefficients)
+
+    def reach(self, coefficients: Coefficients, miss: float) -> float:
+        """Return what its noise exceeds with probability `miss` at most."""
+        return self.noise.reach(coefficients, miss)
 
 
 def _laplace_reach(scales: Coefficients, miss: float) -> float:

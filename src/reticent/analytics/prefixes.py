@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reticent.analytics.features import Axis, Geometry, Integers
+from reticent.analytics.cells import Axis
+from reticent.analytics.features import Geometry, Integers
 from reticent.analytics.rows import Rows
 
 __all__ = ["Prefixes"]

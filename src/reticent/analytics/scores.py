@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from reticent.analytics import intervals
 from reticent.analytics.answers import Answer
-from reticent.analytics.features import Axis, Cells, Feature
-from reticent.analytics.layout import Noised, Part
-from reticent.analytics.noise import Kind
+from reticent.analytics.cells import Axis, Cells
+from reticent.analytics.features import Feature
+from reticent.analytics.layout import Noised
+from reticent.analytics.noise import Kind, Part
 from reticent.analytics.query import Query, check_categories, check_cells
 from reticent.errors import UsageError
 
@@ -41,7 +42,7 @@ class _Scored(Query):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "classes", check_categories(self.label, self.classes))
-        if len(self.classes) != 2 or not 2 <= self.bins:
+        if len(self.classes) != 2 or self.bins < 2:
             raise UsageError(
                 "statistics-classes",
                 f"{self.label!r} has classes {list(self.classes)}, and the score {self.bins} bins",
@@ -106,7 +107,7 @@ def _area(wins: Matrix, positives: Matrix, negatives: Matrix, part: Part, miss: 
     low, high = 0.0, 1.0
     for _ in range(40):
         shapes = [np.r_[(wins - a) @ negatives, (wins - a).T @ positives] for a in (low, high)]
-        reach = part.noise.reach(np.max(np.abs(shapes), axis=0), miss)
+        reach = part.reach(np.max(np.abs(shapes), axis=0), miss)
         new = max(low, (seen - reach) / pairs), min(high, (seen + reach) / pairs)
         if new[0] > new[1]:
             middle = min(max(seen / pairs, low), high)
@@ -120,7 +121,7 @@ def _area(wins: Matrix, positives: Matrix, negatives: Matrix, part: Part, miss: 
 def _spread(wins: Matrix, area: float, positives: Matrix, negatives: Matrix, part: Part) -> float:
     shape = np.r_[(wins - area) @ negatives, (wins - area).T @ positives]
     pairs = max(float(positives.sum()), 1.0) * max(float(negatives.sum()), 1.0)
-    return min(part.noise.deviation(shape) / pairs, 1.0)
+    return min(part.deviation(shape) / pairs, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,16 +135,15 @@ class Calibration(_Scored):
         """Return the shares with Fieller's interval for each; a bin without rows has the interval 0 to 1."""
         part = self._part(noised)
         found = [self._one(place, part, miss) for place in range(self.bins)]
-        columns = [np.array(column) for column in zip(*found, strict=True)]
-        return Answer(self.name, *columns, 1 - miss, self.axes[1].labels)
+        return Answer.of_each(self.name, found, miss, self.axes[1].labels)
 
     def _one(self, place: int, part: Part, miss: float) -> tuple[float, float, float, float]:
-        pair = part.vector[[place, self.bins + place]]
-        above, below = np.array([0.0, 1.0]), np.ones(2)
-        low, high = intervals.ratio(above, below, pair, part.noise, miss, (0.0, 1.0))
-        total = float(pair.sum())
-        value = min(max(float(pair[1]) / total, 0.0), 1.0) if total > 0 else 0.5
-        scale = min(part.noise.deviation(above - value * below) / max(total, 1.0), 1.0)
+        above, below = np.zeros(2 * self.bins), np.zeros(2 * self.bins)
+        above[self.bins + place] = below[self.bins + place] = below[place] = 1.0
+        low, high = intervals.ratio(above, below, part, miss, (0.0, 1.0))
+        total = part.estimate(below)
+        value = min(max(part.estimate(above) / total, 0.0), 1.0) if total > 0 else 0.5
+        scale = min(part.deviation(above - value * below) / max(total, 1.0), 1.0)
         return value, scale, min(low, value), max(high, value)
 
 
@@ -162,9 +162,9 @@ class Brier(_Scored):
         worst = np.r_[right**2, (1 - left) ** 2]
         middle = np.r_[((left + right) / 2) ** 2, (1 - (left + right) / 2) ** 2]
         everyone = np.ones(2 * self.bins)
-        low, _ = intervals.ratio(best, everyone, part.vector, part.noise, miss, (0.0, 1.0))
-        _, high = intervals.ratio(worst, everyone, part.vector, part.noise, miss, (0.0, 1.0))
+        low, _ = intervals.ratio(best, everyone, part, miss, (0.0, 1.0))
+        _, high = intervals.ratio(worst, everyone, part, miss, (0.0, 1.0))
         total = float(part.vector.sum())
-        value = min(max(float(middle @ part.vector) / total, 0.0), 1.0) if total > 0 else 0.5
-        scale = min(part.noise.deviation(middle - value * everyone) / max(total, 1.0), 1.0)
+        value = min(max(part.estimate(middle) / total, 0.0), 1.0) if total > 0 else 0.5
+        scale = min(part.deviation(middle - value * everyone) / max(total, 1.0), 1.0)
         return Answer(self.name, value, scale, min(low, value), max(high, value), 1 - miss)
