@@ -5,7 +5,7 @@ bound; where it leaves a doubt, more bits are read and compared with the exact p
 undecided after 1024 bits is less than `TOTAL_VARIATION` for each draw, which `reticent.dp.epsilon` takes from delta.
 """
 
-from reticent.dp.samplers.bernoulli import bernoulli, bernoulli_exp, integers
+from reticent.dp.samplers.coins import bernoulli, bernoulli_exp, integers
 from reticent.dp.samplers.gaussian import discrete_gaussian
 from reticent.dp.samplers.laplace import LARGEST_SCALE, discrete_laplace, rounded_laplace
 from reticent.dp.samplers.uniform import TOTAL_VARIATION, Uniform

@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from reticent.dp.samplers.bernoulli import bernoulli_exp
+from reticent.dp.samplers.coins import bernoulli_exp
 from reticent.dp.samplers.laplace import LARGEST_SCALE, discrete_laplace
 from reticent.errors import UsageError
 from reticent.randomness import Keystream
@@ -30,7 +30,7 @@ def discrete_gaussian(sigma: float, size: int, keystream: Keystream) -> NDArray[
       keystream: Secret random words, used by nobody else.
 
     Returns:
-      int64 `(size,)`; no magnitude exceeds 711 * (sigma + 1) + 1.
+      int64 `(size,)`; no magnitude exceeds 754 * (sigma + 1) + 1.
 
     Raises:
       UsageError: If sigma or size is out of range.

@@ -93,7 +93,7 @@ def discrete_laplace(scale: float, size: int, keystream: Keystream) -> NDArray[n
       keystream: Secret random words, used by nobody else.
 
     Returns:
-      int64 `(size,)`; no magnitude exceeds 711 * scale + 1.
+      int64 `(size,)`; no magnitude exceeds 754 * scale + 1.
 
     Raises:
       UsageError: If scale or size is out of range.
@@ -112,7 +112,7 @@ def rounded_laplace(scale: float, size: int, keystream: Keystream) -> NDArray[np
       keystream: Secret random words, used by nobody else.
 
     Returns:
-      int64 `(size,)`; no magnitude exceeds 711 * scale + 1.
+      int64 `(size,)`; no magnitude exceeds 754 * scale + 1.
 
     Raises:
       UsageError: If scale or size is out of range.

@@ -12,7 +12,7 @@ __all__ = ["MAX_BITS", "TOTAL_VARIATION", "Uniform", "exp_fixed"]
 MAX_BITS = 1024
 
 TOTAL_VARIATION = 2.0**-970
-"""Per draw. A tail above 2^-1024 has fewer than 2^50 boundaries (711 scales of 2^40), each undecided with probability
+"""Per draw. A tail above 2^-1024 has fewer than 2^50 boundaries (754 scales of 2^40), each undecided with probability
 2^-1024; less than 2^-1024 of the mass lies beyond; rejection, which keeps 0.46 or more, less than quintuples the sum.
 This is what `reticent.dp.epsilon` charges for every draw."""
 
