@@ -15,13 +15,23 @@ from __future__ import annotations
 
 from reticent.federated.client import Client
 from reticent.federated.server import Server
-from reticent.federated.settings import Aggregation, FedAvg, FedProx, LocalTraining, PrivateTraining, Schedule
+from reticent.federated.settings import (
+    Aggregation,
+    Encoding,
+    FedAvg,
+    FedProx,
+    LocalTraining,
+    PrivateTraining,
+    Schedule,
+    Statistics,
+)
 from reticent.federated.simulation import simulate
 from reticent.roles import Finished, Metrics
 
 __all__ = [
     "Aggregation",
     "Client",
+    "Encoding",
     "FedAvg",
     "FedProx",
     "Finished",
@@ -30,5 +40,6 @@ __all__ = [
     "PrivateTraining",
     "Schedule",
     "Server",
+    "Statistics",
     "simulate",
 ]

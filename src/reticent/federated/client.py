@@ -19,8 +19,16 @@ from reticent.dp import Gaussian, Grant, Release
 from reticent.errors import IdentityError, PolicyRefused, UsageError
 from reticent.federated.aggregation import METRICS_BOUND, METRICS_PRECISION
 from reticent.federated.learner import Learner
-from reticent.federated.settings import Aggregation, LocalTraining
-from reticent.federated.wire import EVALUATE, TRAIN, PlainUpdate, RoundOpening, UpdateRequest, session_of
+from reticent.federated.settings import Aggregation, Encoding, LocalTraining, Statistics
+from reticent.federated.wire import (
+    EVALUATE,
+    STATISTICS,
+    TRAIN,
+    PlainUpdate,
+    RoundOpening,
+    UpdateRequest,
+    session_of,
+)
 from reticent.identity import Roster, SigningKey
 from reticent.messages import decode, encode
 from reticent.roles import Reply, Request
@@ -43,6 +51,7 @@ class Client:
       test: Held-out rows; never leave the site.
       name, key, roster: This site's identity and the pinned keys of all sites, and of nobody else; needed under secure
         aggregation.
+      statistics: What this site answers before the first round; None if the plan asks for nothing.
     """
 
     def __init__(
@@ -56,7 +65,9 @@ class Client:
         name: str = "site",
         key: SigningKey | None = None,
         roster: Roster | None = None,
+        statistics: Statistics | None = None,
     ) -> None:
+        self._statistics = statistics
         self._learner = Learner(model, training, train=train, test=test, name=name)
         self._private = training.private
         self._training = training
@@ -69,7 +80,11 @@ class Client:
     def cost(self, request: Request) -> Release | None:
         """Return what answering reveals: training or counts in step `update`, nothing in the steps of the masks."""
         task, step = _task(request)
-        if self._private is None or step != "update":
+        if step != "update":
+            return None
+        if task == STATISTICS:
+            return self._asked().cost()
+        if self._private is None:
             return None
         if task == TRAIN:
             return self._private.release(self._private.execution(self._training.local_steps or 0))
@@ -114,11 +129,12 @@ class Client:
                 "the coordinator opened a sum with members who are no sites of the plan",
                 hint="a member that the coordinator plays itself hides nobody: do not answer before this is explained",
             )
+        encoding = self._encoding(task)
         parameters = Parameters(
             clients=self._aggregation.cohort,
-            length=self._length(task),
-            bound=self._aggregation.bound if task == TRAIN else METRICS_BOUND,
-            precision=self._aggregation.precision if task == TRAIN else METRICS_PRECISION,
+            length=encoding.length,
+            bound=encoding.bound,
+            precision=encoding.precision,
             dropouts=self._aggregation.dropouts,
         )
         members = Roster({member: self._roster[member] for member in opening.members})
@@ -127,8 +143,22 @@ class Client:
         self._session = ((task, request.round, request.attempt), opening, masking)
         return masking.advertise()
 
-    def _length(self, task: str) -> int:
-        return self._learner.length if task == TRAIN else self._learner.metrics_length
+    def _encoding(self, task: str) -> Encoding:
+        if task == STATISTICS:
+            return self._asked().encoding
+        if task == TRAIN:
+            settings = self._aggregation
+            return Encoding(length=self._learner.length, bound=settings.bound, precision=settings.precision)
+        return Encoding(length=self._learner.metrics_length, bound=METRICS_BOUND, precision=METRICS_PRECISION)
+
+    def _asked(self) -> Statistics:
+        if self._statistics is None:
+            raise PolicyRefused(
+                "statistics-not-released",
+                "the coordinator asked for statistics, and the plan releases none",
+                hint="add [statistics] to the study and make a new plan",
+            )
+        return self._statistics
 
     def _masking(self, task: str, request: Request) -> MaskingClient:
         if self._session is None or self._session[0] != (task, request.round, request.attempt):
@@ -160,6 +190,8 @@ class Client:
     def _values(
         self, task: str, request: Request, model: NDArray[Any], grant: Grant | None
     ) -> tuple[NDArray[np.float64], dict[str, Any]]:
+        if task == STATISTICS:
+            return self._asked().vector(grant), {}
         if task == TRAIN:
             return self._learner.update(model, round_number=request.round, grant=grant, bound=self._aggregation.bound)
         return self._learner.metrics(model, grant=grant)
@@ -167,6 +199,6 @@ class Client:
 
 def _task(request: Request) -> tuple[str, str]:
     task, _, step = request.phase.partition("/")
-    if task not in (TRAIN, EVALUATE):
+    if task not in (STATISTICS, TRAIN, EVALUATE):
         raise IdentityError("unknown-phase", f"phase is {request.phase!r}", hint="run the same version at every party")
     return task, step

@@ -1,7 +1,7 @@
 """What a site computes on its own rows: a weighted model update, or the counts of an evaluation.
 
 The rows are touched here and nowhere else in `federated`. Under differential privacy the clipping, the noise and
-the sampler are those of `reticent.training.DPSGD`, which cannot be taken apart.
+the sampler are those of `reticent.training.DPSGD` or `DPFedAvg`, which cannot be taken apart.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from reticent.federated.aggregation import METRICS_BOUND
 from reticent.federated.settings import LocalTraining, PrivateTraining
 from reticent.training import (
     DPSGD,
+    DPFedAvg,
+    LocalSteps,
+    Trainer,
     evaluate,
     fit_plain,
     flatten,
@@ -79,21 +82,35 @@ class Learner:
                 f"site {self._name} was asked to train privately without a grant",
                 hint="let the host commit the client's cost first",
             )
-        dpsgd = DPSGD(
-            population=private.population_size,
-            expected_batch_size=private.expected_batch_size,
-            steps=self._training.local_steps or 0,
-            max_grad_norm=private.max_grad_norm,
-            unit=private.unit,
-            relation=private.relation,
-            noise_multiplier=private.noise_multiplier,
+        settings: dict[str, Any] = {
+            "population": private.population_size,
+            "expected_batch_size": private.expected_batch_size,
+            "steps": self._training.local_steps or 0,
+            "unit": private.unit,
+            "relation": private.relation,
+            "noise_multiplier": private.noise_multiplier,
             # The plan's own number: for one size in sixteen it differs from the quotient in the last bit, and a grant
             # covers exactly what was charged.
-            sampling_probability=private.sampling_probability,
-        )
-        optimizer = self._training.optimizer(self._trained())
-        trainer = dpsgd.trainer(self._model, self._training.loss, optimizer, grant=grant, proximal=self._training.mu)
+            "sampling_probability": private.sampling_probability,
+        }
+        if private.contribution == "update":
+            trainer = self._each_person_alone(DPFedAvg(clipping_norm=private.max_grad_norm, **settings), grant)
+        else:
+            dpsgd = DPSGD(max_grad_norm=private.max_grad_norm, **settings)
+            optimizer = self._training.optimizer(self._trained())
+            trainer = dpsgd.trainer(
+                self._model, self._training.loss, optimizer, grant=grant, proximal=self._training.mu
+            )
         trainer.fit(self._train)
+
+    def _each_person_alone(self, dpfedavg: DPFedAvg, grant: Grant) -> Trainer:
+        local = LocalSteps(
+            optimizer=self._training.optimizer,
+            epochs=1 if self._training.local_epochs is None else self._training.local_epochs,
+            batch_size=self._training.batch_size,
+            mu=self._training.mu,
+        )
+        return dpfedavg.trainer(self._model, self._training.loss, local, grant=grant)
 
     def _trained(self) -> list[Any]:
         return [parameter for parameter in self._model.parameters() if parameter.requires_grad]

@@ -24,8 +24,8 @@ from reticent.federated.aggregation import (
     masked_sum,
     plain_sum,
 )
-from reticent.federated.settings import Aggregation, Schedule
-from reticent.federated.wire import TRAIN
+from reticent.federated.settings import Aggregation, Encoding, Schedule
+from reticent.federated.wire import STATISTICS, TRAIN
 from reticent.identity import Roster
 from reticent.messages import decode, encode, record
 from reticent.randomness import Keystream
@@ -51,6 +51,7 @@ class Server:
       weights: Each site's share in the mean, from declared sizes.
       classes: Number of label classes.
       private: Whether counts are noised; then no loss is released.
+      statistics: How the statistics that the schedule asks for are summed.
     """
 
     def __init__(
@@ -64,7 +65,9 @@ class Server:
         private: bool,
         run: str = "simulation",
         roster: Roster | None = None,
+        statistics: Encoding | None = None,
     ) -> None:
+        self._statistics = statistics
         self.model = model
         self.finished: Finished | None = None
         self._weights = dict(weights)
@@ -99,17 +102,17 @@ class Server:
         return Exchange(number, self._attempt, f"{kind}/{pending.name}", pending.requests, self._schedule.deadline)
 
     def _begin(self, kind: str, number: int) -> Sum:
-        training = kind == TRAIN
+        encoding = self._encoding(kind)
         task = Task(
             run=self._run,
             kind=kind,
             round=number,
             attempt=self._attempt,
             members=self._choose(number),
-            model=self.model,
-            length=self.model.size if training else self._metrics_length,
-            bound=self._aggregation.bound if training else METRICS_BOUND,
-            precision=self._aggregation.precision if training else METRICS_PRECISION,
+            model=self.model if kind != STATISTICS else np.zeros(0, dtype=self.model.dtype),
+            length=encoding.length,
+            bound=encoding.bound,
+            precision=encoding.precision,
         )
         if self._aggregation.protocol == "plain":
             return plain_sum(task, self._aggregation)
@@ -118,6 +121,18 @@ class Server:
                 "protocol-order", "secure aggregation without pinned keys", hint="give the server the roster"
             )
         return masked_sum(task, self._aggregation, self._roster)
+
+    def _encoding(self, kind: str) -> Encoding:
+        if kind == TRAIN:
+            settings = self._aggregation
+            return Encoding(length=self.model.size, bound=settings.bound, precision=settings.precision)
+        if kind != STATISTICS:
+            return Encoding(length=self._metrics_length, bound=METRICS_BOUND, precision=METRICS_PRECISION)
+        if self._statistics is None:
+            raise InternalError(
+                "protocol-order", "statistics are scheduled, and nobody said how", hint="give the server statistics"
+            )
+        return self._statistics
 
     def _choose(self, number: int) -> tuple[str, ...]:
         """Choose the round's sites. Never a source of amplification: the coordinator sees who takes part."""
@@ -148,13 +163,15 @@ class Server:
 
     def _complete(self, summed: Summed) -> None:
         kind, number = self._units[self._done]
-        metrics = None
-        if kind == TRAIN:
+        metrics = statistics = None
+        if kind == STATISTICS:
+            statistics = summed.vector
+        elif kind == TRAIN:
             share = sum(self._weights[site] for site in summed.contributors)
             self.model = (self.model.astype(np.float64) + summed.vector / share).astype(self.model.dtype)
         else:
             metrics = self._metrics(summed.vector)
-        self.finished = Finished(kind, number, self._attempt, summed.contributors, metrics)
+        self.finished = Finished(kind, number, self._attempt, summed.contributors, metrics, statistics)
         self._done += 1
         self._sum = self._pending = None
 

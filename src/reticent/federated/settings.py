@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
-from reticent.dp import Event, Gaussian, PoissonSampled, Relation, Release, Repeated, Unit
+import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["Aggregation", "FedAvg", "FedProx", "LocalTraining", "PrivateTraining", "Schedule"]
+from reticent.dp import Event, Gaussian, Grant, PoissonSampled, Relation, Release, Repeated, Unit
+
+__all__ = ["Aggregation", "Encoding", "FedAvg", "FedProx", "LocalTraining", "PrivateTraining", "Schedule", "Statistics"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +55,15 @@ class FedProx(FedAvg):
 
 @dataclass(frozen=True, kw_only=True)
 class PrivateTraining:
-    """The mechanism of one site's training in noise mode `local`, and whom its releases are charged to."""
+    """The mechanism of one site's training in noise mode `local`, and whom its releases are charged to.
+
+    Attributes:
+      max_grad_norm: Largest norm of one unit's contribution.
+      contribution: `gradient`: DP-SGD at the site, `local_steps` noised steps in a round. `update`: DP-FedAvg over the
+        site's persons (McMahan et al. 2018): each sampled person trains alone for `local_epochs` passes with the local
+        optimiser, and the site adds the noised mean of their clipped updates, `local_steps` times in a round. Both
+        give one Poisson sampled Gaussian for each of them, so a round costs the same.
+    """
 
     unit: Unit
     relation: Relation
@@ -64,6 +75,7 @@ class PrivateTraining:
     max_grad_norm: float
     population: str
     dataset: str
+    contribution: Literal["gradient", "update"] = "gradient"
 
     def release(self, *events: Event) -> Release:
         """Return `events` as a release about this site's population."""
@@ -83,6 +95,8 @@ class LocalTraining:
     Attributes:
       weight: The site's share in the mean, from declared sizes.
       classes: Number of label classes; 0 for a numeric label.
+      local_steps, local_epochs, batch_size: As in `FedAvg`; what they count where each person trains alone is said at
+        `PrivateTraining.contribution`.
       mu: Strength of FedProx's proximal term; 0 is FedAvg.
       private: The differentially private mechanism, or None for plain training.
     """
@@ -119,18 +133,54 @@ class Aggregation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Encoding:
+    """What a vector of one task is summed as: its length, the largest absolute value, and the step.
+
+    Attributes:
+      length: Number of coordinates.
+      bound: Largest absolute value of a coordinate at one site.
+      precision: Step of the fixed-point encoding under `secagg`.
+    """
+
+    length: int
+    bound: float
+    precision: float
+
+
+class Statistics(Protocol):
+    """One vector about a site's rows that is summed like an update, before the first round."""
+
+    @property
+    def encoding(self) -> Encoding:
+        """How the vectors are summed; every party derives the same from the plan."""
+        ...
+
+    def cost(self) -> Release | None:
+        """Return what the vector discloses; None where no epsilon is claimed."""
+        ...
+
+    def vector(self, grant: Grant | None) -> NDArray[np.float64]:
+        """Return this site's vector, with noise where an epsilon is claimed; shape `(length,)`."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """The order of work: training rounds 1..rounds, each followed by an evaluation where `evaluations` names it."""
+    """The order of work: statistics as round 0 if there are any, then training rounds 1..rounds.
+
+    Each is followed by an evaluation where `evaluations` names it.
+    """
 
     rounds: int
     evaluations: tuple[int, ...] = ()
     clients_per_round: int | None = None
     deadline: float = 3600.0
     seed: int | None = None
+    statistics: bool = False
 
     def units(self) -> tuple[tuple[str, int], ...]:
         """Return the tasks in order, as (task, round)."""
-        work: list[tuple[str, int]] = []
+        work: list[tuple[str, int]] = [("statistics", 0)] if self.statistics else []
         for number in range(1, self.rounds + 1):
             work.append(("train", number))
             if number in self.evaluations:

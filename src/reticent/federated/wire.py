@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from reticent.messages import encode, record
 
-__all__ = ["EVALUATE", "TRAIN", "PlainUpdate", "RoundOpening", "UpdateRequest", "session_of"]
+__all__ = ["EVALUATE", "STATISTICS", "TRAIN", "PlainUpdate", "RoundOpening", "UpdateRequest", "session_of"]
 
 TRAIN = "train"
 EVALUATE = "evaluate"
+STATISTICS = "statistics"
 
 
 @record("federated.opening", version=1)
