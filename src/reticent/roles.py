@@ -87,13 +87,14 @@ class Metrics:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A task that has just been completed."""
+    """A task that has just been completed; `statistics` is the summed vector of a task that asked for them."""
 
     task: str
     round: int
     attempt: int
     contributors: tuple[str, ...]
     metrics: Metrics | None
+    statistics: NDArray[np.float64] | None = None
 
 
 class Client(Protocol):

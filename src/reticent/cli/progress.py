@@ -67,6 +67,8 @@ class Progress(AbstractContextManager["Progress"]):
                 self._count_remote(event)
                 if event.detail["task"] == "train":
                     self._round(event)
+            case "statistics", "after":
+                self._say(f"{len(event.detail['answers'])} statistics over {len(event.detail['contributors'])} sites")
             case "metrics", "after":
                 self._metrics(event)
             case "warning", _:
@@ -86,8 +88,8 @@ class Progress(AbstractContextManager["Progress"]):
         """Sites in processes of their own tell nothing: count what the plan says that each contributor released."""
         for site in event.detail["contributors"]:
             paid = self._remote.setdefault(site, Counter())
-            execution = self._plan.execution(site) if event.detail["task"] == "train" else self._plan.evaluation()
-            paid.update(flatten([execution] if execution else []))
+            disclosed = self._plan.discloses(event.detail["task"], site)
+            paid.update(flatten([disclosed] if disclosed else []))
 
     def _round(self, event: Event) -> None:
         total = self._plan.training.rounds

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reticent import dp, roles
+from reticent import analytics, dp, roles
 from reticent.data import AlignedColumns, Prepared, SiteMapping, load_mapping, prepare, prepare_columns
 from reticent.errors import PolicyRefused, UsageError
 from reticent.federated import Aggregation, Client, LocalTraining, PrivateTraining, Schedule, Server
@@ -21,6 +21,7 @@ from reticent.identity import Roster, SigningKey
 from reticent.runs.events import Event, Observer
 from reticent.runs.factory import code_hash, find_factory, source_hash, whole_model
 from reticent.runs.splitting import split_client, split_server
+from reticent.runs.statistics import SiteStatistics, encoding_of
 from reticent.study import Plan, SitePlan, Study
 
 __all__ = ["Binding", "Source", "ledger_url", "sources_of"]
@@ -226,12 +227,14 @@ class Binding:
                 clients_per_round=plan.training.clients_per_round,
                 deadline=plan.round_deadline,
                 seed=plan.training.seed,
+                statistics=metrics and plan.statistics is not None,
             ),
             aggregation=aggregation if roster else dataclasses.replace(aggregation, protocol="plain"),
             classes=len(plan.contract.classes),
             private=plan.privacy is not None,
             run=run,
             roster=roster,
+            statistics=encoding_of(plan),
         )
 
     def client(
@@ -242,15 +245,18 @@ class Binding:
         key: SigningKey,
         roster: Roster,
         checkpoints: MutableMapping[int, bytes] | None = None,
+        source: Source | None = None,
     ) -> roles.Client:
-        """Return the role of `site` on its prepared rows."""
+        """Return the role of `site` on its prepared rows; statistics read its `source`, as it was observed."""
         if self.plan.split is not None:
             return split_client(
                 self.plan, self.model(), site, prepared, key=key, roster=roster, checkpoints=checkpoints
             )
         assert isinstance(prepared, Prepared)  # noqa: S101 - federated sites hold rows
         masked = self.plan.aggregation.protocol == "secagg"
-        return self.federated_client(site, prepared, key=key if masked else None, roster=roster if masked else None)
+        return self.federated_client(
+            site, prepared, key=key if masked else None, roster=roster if masked else None, source=source
+        )
 
     def federated_client(
         self,
@@ -260,8 +266,15 @@ class Binding:
         key: SigningKey | None,
         roster: Roster | None,
         training: LocalTraining | None = None,
+        source: Source | None = None,
     ) -> Client:
         """Return the role of `site` in federated learning; without a key sums are plain."""
+        contract = self.plan.contract
+        statistics = None
+        if self.plan.statistics is not None and source is not None:
+            statistics = SiteStatistics(
+                self.plan, site, lambda: analytics.Rows.under(contract, source.data, source.mapping)
+            )
         aggregation = self._aggregation()
         return Client(
             self.model(),
@@ -272,6 +285,7 @@ class Binding:
             name=site,
             key=key,
             roster=roster,
+            statistics=statistics,
         )
 
     def _aggregation(self) -> Aggregation:

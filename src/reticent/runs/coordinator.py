@@ -20,6 +20,7 @@ from reticent.runs import refusals
 from reticent.runs.events import Event, Observer
 from reticent.runs.folder import RunFolder
 from reticent.runs.site import COORDINATOR, MESSAGE_LIMIT, READY, WITHDRAW, Answer, Ready
+from reticent.runs.statistics import answers_of
 
 __all__ = ["coordinate"]
 
@@ -113,6 +114,13 @@ def _finish_task(
         }
         folder.log(Event("metrics", "after", **place, detail=figures))
         observer(Event("metrics", "after", **place, detail=figures))
+    if done.statistics is not None:
+        found = {
+            "answers": answers_of(plan, done.statistics, sites=len(done.contributors)),
+            "contributors": list(done.contributors),
+        }
+        folder.log(Event("statistics", "after", **place, detail=found))
+        observer(Event("statistics", "after", **place, detail=found))
     # The state goes last: a crash before it repeats the task, a crash after it does not.
     folder.save_state(server.dump())
     observer(Event("checkpoint", "after", **place))
@@ -137,7 +145,12 @@ class _Loop:
         never began costs nobody anything. A resumed run keeps them, to be resumed again.
         """
         kinds = [kind for kind, _ in server.remaining]
-        wanted = Ready(self._plan.hash, train=kinds.count("train"), evaluate=kinds.count("evaluate"))
+        wanted = Ready(
+            self._plan.hash,
+            train=kinds.count("train"),
+            evaluate=kinds.count("evaluate"),
+            statistics=kinds.count("statistics"),
+        )
         sites = [site.name for site in self._plan.sites]
         exchange = Exchange(0, 0, READY, dict.fromkeys(sites, encode(wanted)), self._plan.round_deadline)
         traffic = _Traffic()

@@ -35,7 +35,7 @@ def make_host(
         # Sites only: a coordinator among the members of a sum would count towards the threshold that hides a site.
         sites = Roster({part.name: folder.roster[part.name] for part in plan.sites})
         kept = Checkpoints(folder.site(site) / "checkpoints")
-        return binding.client(site, rows, key=key, roster=sites, checkpoints=kept)
+        return binding.client(site, rows, key=key, roster=sites, checkpoints=kept, source=source)
 
     return SiteHost(
         name=site,
@@ -43,7 +43,13 @@ def make_host(
         plan_hash=plan.hash,
         purpose=f"{plan.study}: {plan.purpose}",
         open_client=open_client,
-        tasks=frozenset(Schedule(rounds=plan.training.rounds, evaluations=plan.metrics.evaluations).units()),
+        tasks=frozenset(
+            Schedule(
+                rounds=plan.training.rounds,
+                evaluations=plan.metrics.evaluations,
+                statistics=plan.statistics is not None,
+            ).units()
+        ),
         total=plan.release(site),
         delta=plan.privacy.delta if plan.privacy else 0.0,
         ledger_url=source.ledger_url,

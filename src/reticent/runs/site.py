@@ -54,6 +54,7 @@ class Ready:
     plan_hash: str
     train: int
     evaluate: int
+    statistics: int = 0
 
 
 class SiteHost:
@@ -195,7 +196,8 @@ class SiteHost:
         left = total.counts()
         left.subtract(charge.committed())
         client = self._prepared()
-        for task, times in (("train", wanted.train), ("evaluate", wanted.evaluate)):
+        executions = (("statistics", wanted.statistics), ("train", wanted.train), ("evaluate", wanted.evaluate))
+        for task, times in executions:
             phase = f"{task}/{self._paying_step}"
             if not times:
                 continue

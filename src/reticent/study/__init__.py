@@ -11,7 +11,15 @@ from reticent.study.build import study_from, without_privacy
 from reticent.study.computing import columns_of
 from reticent.study.derive import derive
 from reticent.study.file import dump_study, load_study
-from reticent.study.parts import BoundaryPlan, ComputationFacts, ComputationPlan, OptimizerPlan, SplitFacts, SplitPlan
+from reticent.study.parts import (
+    BoundaryPlan,
+    ComputationFacts,
+    ComputationPlan,
+    OptimizerPlan,
+    SplitFacts,
+    SplitPlan,
+    StatisticsPlan,
+)
 from reticent.study.plan import (
     AggregationPlan,
     Cost,
@@ -37,11 +45,13 @@ from reticent.study.sections import (
     SecureComputationSection,
     SiteSection,
     SplitSection,
+    StatisticsSection,
     Study,
     StudySection,
     TargetSection,
 )
 from reticent.study.splitting import training_of
+from reticent.study.statistics import statistics_layout
 from reticent.study.template import new_study
 from reticent.study.words import in_words, method_in_words, size, topics
 
@@ -71,6 +81,8 @@ __all__ = [
     "SplitFacts",
     "SplitPlan",
     "SplitSection",
+    "StatisticsPlan",
+    "StatisticsSection",
     "Study",
     "StudySection",
     "TargetSection",
@@ -85,6 +97,7 @@ __all__ = [
     "method_in_words",
     "new_study",
     "size",
+    "statistics_layout",
     "study_from",
     "topics",
     "training_of",

@@ -1,6 +1,6 @@
 """How much noise every site needs, so that all it may ever release stays within the promise.
 
-Metrics take their own part of the target first; training gets the smallest noise with which training and metrics,
+Metrics and statistics take their own part of the target first; training gets the smallest noise with which all three,
 spare executions included, stay within the whole. A person at k sites is covered by composing k sites; which k is not
 known, so the promise is the worst choice.
 """
@@ -42,12 +42,14 @@ class Calibration:
     Attributes:
       noise: Noise multiplier of training, by kind of sampling.
       metrics_noise: Noise multiplier of one evaluation; None if no metrics are released.
+      statistics_noise: Noise multiplier of the statistics; None if there are none.
       site_epsilon: Certified epsilon of everything that a site with this kind of sampling may release.
       epsilon: Certified epsilon for one person at `sites_per_person` sites, whichever they are.
     """
 
     noise: Mapping[Sampling, float]
     metrics_noise: float | None
+    statistics_noise: float | None
     site_epsilon: Mapping[Sampling, float]
     epsilon: float
 
@@ -83,8 +85,8 @@ def calibrate(study: Study) -> Calibration:
         raise InternalError("no-target", "a study without a target was calibrated", hint="please report this")
     kinds = Counter((s.probability, s.steps) for s in (sampling_of(study, name) for name in study.sites))
     choices = list(_choices(kinds, privacy.sites_per_person))
-    metrics_noise = _metrics_noise(study)
-    solve = _Solver(study, target.epsilon, target.delta, privacy.relation, metrics_noise)
+    metrics_noise, statistics_noise = _metrics_noise(study), _statistics_noise(study)
+    solve = _Solver(study, target.epsilon, target.delta, privacy.relation, metrics_noise, statistics_noise)
     noise = {kind: solve.noise(*kind) for kind in sorted(kinds)}
     for _ in range(_MOST_CORRECTIONS):
         # k equal sites within the target do not prove that k different ones are: the mix is certified by itself.
@@ -103,6 +105,7 @@ def calibrate(study: Study) -> Calibration:
     return Calibration(
         noise={s: noise[s.probability, s.steps] for s in samplings},
         metrics_noise=metrics_noise,
+        statistics_noise=statistics_noise,
         site_epsilon={s: shown(alone[s.probability, s.steps], target.epsilon) for s in samplings},
         epsilon=shown(joint, target.epsilon),
     )
@@ -119,11 +122,15 @@ class _Solver:
     delta: float
     relation: dp.Relation
     metrics_noise: float | None
+    statistics_noise: float | None
 
-    def metrics(self, sites: int) -> tuple[dp.Event, ...]:
-        """All evaluations of `sites` sites."""
-        count = _evaluation_count(self.study)
-        return () if self.metrics_noise is None else (dp.Repeated(dp.Gaussian(self.metrics_noise), count * sites),)
+    def besides(self, sites: int) -> tuple[dp.Event, ...]:
+        """All evaluations and all statistics of `sites` sites."""
+        planned = (
+            (self.metrics_noise, _evaluation_count(self.study)),
+            (self.statistics_noise, 1 + self.study.privacy.spare_executions),
+        )
+        return tuple(dp.Repeated(dp.Gaussian(z), count * sites) for z, count in planned if z is not None)
 
     def noise(self, probability: float, steps: int) -> float:
         """The smallest noise with which a person at equal sites stays within the target."""
@@ -136,7 +143,7 @@ class _Solver:
                 sampling_probability=probability,
                 steps=steps * executions * sites,
                 relation=self.relation,
-                also=self.metrics(sites),
+                also=self.besides(sites),
             )
         )
 
@@ -147,7 +154,7 @@ class _Solver:
             dp.Repeated(dp.PoissonSampled(kind[0], dp.Gaussian(noise[kind])), kind[1] * executions * count)
             for kind, count in sorted(sites.items())
         ]
-        return dp.epsilon((*training, *self.metrics(sites.total())), delta=self.delta, relation=self.relation)
+        return dp.epsilon((*training, *self.besides(sites.total())), delta=self.delta, relation=self.relation)
 
 
 def _evaluation_count(study: Study) -> int:
@@ -157,15 +164,26 @@ def _evaluation_count(study: Study) -> int:
 
 def _metrics_noise(study: Study) -> float | None:
     """Return the noise of one evaluation, so that all of them, spare ones included, take the metrics' epsilon."""
-    metrics, privacy, target = study.release.metrics, study.privacy, study.privacy.target
-    if metrics is None or metrics.epsilon is None or target is None or privacy.relation is None:
+    metrics = study.release.metrics
+    return _noise_of(study, metrics.epsilon if metrics else None, _evaluation_count(study))
+
+
+def _statistics_noise(study: Study) -> float | None:
+    """Return the noise of the statistics, so that they and their spare executions take their epsilon."""
+    section = study.statistics
+    return _noise_of(study, section.epsilon if section else None, 1 + study.privacy.spare_executions)
+
+
+def _noise_of(study: Study, epsilon: float | None, executions: int) -> float | None:
+    privacy, target = study.privacy, study.privacy.target
+    if epsilon is None or target is None or privacy.relation is None:
         return None
     return _up(
         dp.noise_multiplier(
-            epsilon=metrics.epsilon,
+            epsilon=epsilon,
             delta=target.delta,
             sampling_probability=1.0,
-            steps=_evaluation_count(study) * privacy.sites_per_person,
+            steps=executions * privacy.sites_per_person,
             relation=privacy.relation,
         )
     )

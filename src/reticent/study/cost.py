@@ -30,6 +30,7 @@ def predict(
     rounds: int,
     evaluations: int,
     private: bool,
+    statistics: tuple[int, int] | None = None,
 ) -> Cost:
     """Return the traffic of a site that is chosen in every round.
 
@@ -42,6 +43,7 @@ def predict(
       rounds: Training rounds.
       evaluations: Rounds that are followed by an evaluation.
       private: Whether an epsilon is claimed; without one, the loss and the number of rows travel, too.
+      statistics: Length of their vector and bits of each value, if there are any.
     """
     model = _MODEL_VALUE * vector_length
     metrics_length = classes**2 + (0 if private else 2)
@@ -55,6 +57,8 @@ def predict(
         down = up = _ENVELOPE
         update, counts = vector_length * _PLAIN_VALUE, metrics_length * _PLAIN_VALUE
     total = rounds * (model + down + update + up) + evaluations * (model + down + counts + up)
+    if statistics is not None:
+        total += down + _packed(*statistics) + up
     return Cost(download_per_round=model + down, upload_per_round=update + up, total_per_site=total)
 
 

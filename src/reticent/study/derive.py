@@ -8,7 +8,7 @@ masks of secure aggregation hide single sites on top of that.
 from __future__ import annotations
 
 from reticent import dp
-from reticent.study import computing, limits, splitting, visibility
+from reticent.study import computing, limits, splitting, statistics, visibility
 from reticent.study.calibrate import Calibration, calibrate, evaluations_of, sampling_of
 from reticent.study.cost import predict
 from reticent.study.parts import OptimizerPlan
@@ -60,6 +60,7 @@ def derive(study: Study, facts: ModelFacts) -> Plan:
         metrics=MetricsPlan(
             evaluations=evaluations_of(study), noise_multiplier=calibration.metrics_noise if calibration else None
         ),
+        statistics=statistics.statistics_plan(study, calibration.statistics_noise if calibration else None),
         sites=tuple(_site(study, name, calibration, epsilons.get(name)) for name in sorted(study.sites)),
         guarantee=_guarantee(study, calibration.epsilon if calibration else together),
         public_data=study.data.public,
@@ -67,7 +68,7 @@ def derive(study: Study, facts: ModelFacts) -> Plan:
         who_sees=words.who_sees(study),
         assumptions=words.assumptions(study),
         not_covered=words.not_covered(study),
-        cost=_cost(study, facts, aggregation),
+        cost=_cost(study, facts, aggregation, calibration.statistics_noise if calibration else None),
     )
 
 
@@ -152,7 +153,7 @@ def _site(study: Study, name: str, calibration: Calibration | None, epsilon: flo
     )
 
 
-def _cost(study: Study, facts: ModelFacts, aggregation: AggregationPlan) -> Cost:
+def _cost(study: Study, facts: ModelFacts, aggregation: AggregationPlan, statistics_noise: float | None) -> Cost:
     if study.split is not None and facts.split is not None:
         return splitting.cost(study, facts.split)
     if facts.computation is not None:
@@ -166,6 +167,7 @@ def _cost(study: Study, facts: ModelFacts, aggregation: AggregationPlan) -> Cost
         rounds=study.learning.rounds,
         evaluations=len(evaluations_of(study)),
         private=study.privacy.claimed,
+        statistics=statistics.statistics_cost(study, statistics_noise),
     )
 
 

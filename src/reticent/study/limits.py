@@ -59,6 +59,11 @@ def _assumed_by_the_promise(study: Study) -> Iterator[str]:
     yield "A person's own site runs this software unchanged and keeps its noise, samples and exact files to itself."
     if study.learning.clients_per_round not in (None, len(study.sites)):
         yield "Each site is charged as if it were chosen in every round: being chosen is public and hides nobody."
+    if study.statistics is not None and study.statistics.rows_per_person is not None:
+        yield (
+            f"No person has more than {study.statistics.rows_per_person} rows: further rows of a person are left out of "
+            "the statistics, which protects the person and changes what the statistics say."
+        )
     if privacy.spare_executions:
         yield f"Up to {privacy.spare_executions} repetitions of a round and of an evaluation are charged, used or not."
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -15,6 +15,7 @@ __all__ = [
     "OptimizerPlan",
     "SplitFacts",
     "SplitPlan",
+    "StatisticsPlan",
     "Value",
 ]
 
@@ -130,3 +131,25 @@ class SplitPlan(Value):
     columns: dict[str, tuple[str, ...]]
     label_site: str | None
     boundary: dict[str, BoundaryPlan]
+
+
+class StatisticsPlan(Value):
+    """Private statistics, released once before the first round.
+
+    Attributes:
+      ask: The questions, as the study writes them; bounds and categories are those of the contract.
+      rows_per_person: Under unit person: how many rows of one person count.
+      confidence: Of every interval.
+      noise_multiplier: Standard deviation of the noise over one unit's joint contribution; None without an epsilon.
+      length, bound, grid: Of the vector that is summed.
+      layout_hash: Names how the questions became a vector: a version that does it otherwise is refused.
+    """
+
+    ask: tuple[dict[str, Any], ...]
+    rows_per_person: int | None
+    confidence: float
+    noise_multiplier: float | None
+    length: int
+    bound: float
+    grid: float
+    layout_hash: str

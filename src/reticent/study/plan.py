@@ -12,7 +12,15 @@ from typing import Literal
 
 from reticent.data import Contract
 from reticent.dp import Composed, Event, Gaussian, Guarantee, PoissonSampled, Relation, Release, Repeated, Unit
-from reticent.study.parts import ComputationFacts, ComputationPlan, OptimizerPlan, SplitFacts, SplitPlan, Value
+from reticent.study.parts import (
+    ComputationFacts,
+    ComputationPlan,
+    OptimizerPlan,
+    SplitFacts,
+    SplitPlan,
+    StatisticsPlan,
+    Value,
+)
 
 __all__ = [
     "AggregationPlan",
@@ -27,7 +35,7 @@ __all__ = [
 ]
 
 Method = Literal["fedavg", "fedprox", "split", "vertical", "secure-computation"]
-_TECHNIQUES = ("computation", "split")
+_TECHNIQUES = ("computation", "split", "statistics")
 
 
 class ModelFacts(Value):
@@ -168,6 +176,7 @@ class Plan(Value):
     computation: ComputationPlan | None = None
     split: SplitPlan | None = None
     metrics: MetricsPlan
+    statistics: StatisticsPlan | None = None
     sites: tuple[SitePlan, ...]
     guarantee: Guarantee | None
     public_data: bool
@@ -223,6 +232,15 @@ class Plan(Value):
         """Return what one evaluation at any site releases; None where no epsilon is claimed."""
         return None if self.metrics.noise_multiplier is None else Gaussian(self.metrics.noise_multiplier)
 
+    def described(self) -> Event | None:
+        """Return what the statistics of any site release; None where there are none, or no epsilon is claimed."""
+        part = self.statistics
+        return None if part is None or part.noise_multiplier is None else Gaussian(part.noise_multiplier)
+
+    def discloses(self, task: str, site: str) -> Event | None:
+        """Return what `site` releases in one task `train`, `evaluate` or `statistics`; None without an epsilon."""
+        return {"train": self.execution(site), "evaluate": self.evaluation(), "statistics": self.described()}[task]
+
     def release(self, site: str) -> Release | None:
         """Return all that `site` may release under this plan, spare executions included: what its ledger reserves."""
         execution, evaluation, privacy = self.execution(site), self.evaluation(), self.privacy
@@ -232,6 +250,9 @@ class Plan(Value):
         events: list[Event] = [Repeated(execution, self.training.rounds + spare)]
         if evaluation is not None and self.metrics.evaluations:
             events.append(Repeated(evaluation, len(self.metrics.evaluations) + spare))
+        described = self.described()
+        if described is not None:
+            events.append(Repeated(described, 1 + spare))
         part = self.site(site)
         return Release(
             events=(Composed(tuple(events)),),

@@ -11,6 +11,7 @@ from collections import Counter
 from reticent.errors import PolicyRefused, UsageError
 from reticent.study.plan import ModelFacts
 from reticent.study.sections import Study
+from reticent.study.statistics import check_statistics
 from reticent.study.techniques import check_columns, check_sections, checks_of
 
 __all__ = ["check_model", "check_study", "expected_outputs"]
@@ -32,7 +33,7 @@ def check_study(study: Study, *, where: str = "study") -> None:
     """
     check_sections(study, f"{where}: ")
     own = (_learning, _batches, _aggregation) if study.federated else checks_of(study)
-    for check in (_sites, check_columns, _promise_is_whole, *own, _promise_can_hold, _metrics, _loss):
+    for check in (_sites, check_columns, _promise_is_whole, *own, _promise_can_hold, _metrics, check_statistics, _loss):
         check(study, f"{where}: ")
 
 

@@ -27,6 +27,7 @@ __all__ = [
     "SecureComputationSection",
     "SiteSection",
     "SplitSection",
+    "StatisticsSection",
     "Study",
     "StudySection",
     "TargetSection",
@@ -203,6 +204,23 @@ class ReleaseSection(Section):
     metrics: Metrics = None
 
 
+class StatisticsSection(Section):
+    """Private statistics over all sites, released once before the first round.
+
+    Attributes:
+      ask: Questions, each a table with `what` (count, mean, quantiles, ...) and mostly `column`; bounds and categories are
+        those that [data] declares for the column.
+      epsilon: Their part of the target, where an epsilon is claimed.
+      rows_per_person: Under unit person: how many rows of one person count. Those beyond are left out.
+      confidence: Probability, over the noise, that each interval holds.
+    """
+
+    ask: Annotated[tuple[dict[str, Any], ...], Field(min_length=1, strict=False)]
+    epsilon: Positive | None = None
+    rows_per_person: Whole | None = None
+    confidence: Fraction = 0.95
+
+
 class SiteSection(Section):
     """One site: public constants that it declares, and where this machine finds its data, if it does.
 
@@ -250,6 +268,7 @@ class Study(Section):
     secure_computation: SecureComputationSection | None = None
     split: SplitSection | None = None
     release: ReleaseSection = ReleaseSection()
+    statistics: StatisticsSection | None = None
     sites: Annotated[dict[Name, SiteSection], Field(min_length=1)]
     ledger: LedgerSection = LedgerSection()
     run: RunSection = RunSection()

@@ -35,9 +35,9 @@ def _noised(study: Study) -> str:
 
 
 def _figures(study: Study) -> str:
-    if study.release.metrics is None:
-        return ""
-    return f", {_noised(study)}figures summed over the sites"
+    released = ["figures"] if study.release.metrics is not None else []
+    released += ["statistics"] if study.statistics is not None else []
+    return f", {_noised(study)}{' and '.join(released)} summed over the sites" if released else ""
 
 
 def _other_sites(study: Study) -> Visibility:
@@ -60,6 +60,7 @@ def _coordinator(study: Study) -> Visibility:
             does_not_see=f"any record; the update or figures of a single site, unless {study.threshold} sites help it",
         )
     of_each = " and figures" if study.release.metrics is not None else ""
+    of_each += " and statistics" if study.statistics is not None else ""
     return Visibility(
         party="the coordinator",
         sees=f"the {_noised(study)}update{of_each} of every single site; {common}",
@@ -69,6 +70,8 @@ def _coordinator(study: Study) -> Visibility:
 
 def _reader(study: Study) -> Visibility:
     released = "no figures" if study.release.metrics is None else f"the released {_noised(study)}figures"
+    if study.statistics is not None:
+        released += f", the released {_noised(study)}statistics"
     return Visibility(
         party="a reader of the model or the report",
         sees=f"the final model, {released}, names and declared sizes of the sites, and this plan",

@@ -137,6 +137,11 @@ def _releases(plan: Plan) -> Iterator[str]:
             "Noise on every single row leaves little to learn from, at any epsilon that promises something: measured in "
             "docs/results/split-leakage.md. Federated learning adds noise to sums over many rows."
         )
+    if plan.statistics is not None:
+        asked = len(plan.statistics.ask)
+        multiplier = plan.statistics.noise_multiplier
+        noised = "exactly" if multiplier is None else f"as one vector with noise multiplier {multiplier:g}"
+        yield f"the answers to {asked} question{'s' if asked > 1 else ''} {noised}, before round 1{paid}"
     evaluations = plan.metrics.evaluations
     if not evaluations:
         yield "no figures"
