@@ -102,6 +102,14 @@ class Guesses:
             low, high = (middle, high) if refuted(middle) else (low, middle)
         return low
 
+    def mu_at_least(self, level: float) -> float:
+        """Return the largest mu of Gaussian privacy that is refuted, within 1e-4; that of the mechanism if it is one."""
+        low, high = 0.0, 40.0
+        while high - low > 1e-4:
+            middle = (low + high) / 2
+            low, high = (middle, high) if self.refute(TradeOff.gaussian(middle), level) else (low, middle)
+        return low
+
     def _impossible(self, fewest_false: Callable[[float], float], tail: float) -> bool:
         """Return whether a tail of this probability at `correct` forces more than all of the probability."""
         right = tail * self.correct / self.canaries  # a_c
