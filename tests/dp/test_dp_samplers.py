@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from fractions import Fraction
@@ -56,7 +57,7 @@ def laplace_masses(t: Any, count: int) -> list[Any]:
 
 def rounded_masses(t: Any, count: int) -> list[Any]:
     tails = [mp.exp(-(x + mp.mpf("0.5")) / t) / 2 for x in range(count)]
-    return [1 - 2 * tails[0], *[a - b for a, b in zip(tails, tails[1:], strict=False)]]
+    return [1 - 2 * tails[0], *[a - b for a, b in itertools.pairwise(tails)]]
 
 
 def gaussian_masses(sigma: Any, count: int) -> list[Any]:
