@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -111,6 +112,7 @@ def _charged(
     return replace(noise, sensitivity=noise.sensitivity / 2)
 
 
+@lru_cache(maxsize=256)
 def _sigma(apart: float, epsilon: float, delta: float, coordinates: int) -> float:
     """Return the smallest sigma, to a relative 1e-4, that is (epsilon, delta)-private for neighbours `apart`."""
 
