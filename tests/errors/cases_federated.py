@@ -112,6 +112,7 @@ CASES: dict[str, Callable[[pathlib.Path], object]] = {
     "model-differs": _model_differs,
     "no-identity": lambda folder: _ask(_client("secagg", known=False), "train/keys", RoundOpening(_SITES, b"hash")),
     "protocol-order": lambda folder: _server().feed({}, frozenset()),
+    "statistics-not-released": lambda folder: _client().cost(Request("run", 0, 1, "statistics/update", b"")),
     "too-few-sites": _too_few_sites,
     "unknown-phase": lambda folder: _ask(_client(), "lunch/update"),
     "wrong-cohort": lambda folder: _ask(_client("secagg"), "train/keys", RoundOpening(("east", "north"), b"hash")),

@@ -41,7 +41,8 @@ from reticent.runs import (
 from reticent.runs.coordinator import _Loop, _Traffic
 from reticent.runs.journal import Journal
 from reticent.runs.site import COORDINATOR, Ready
-from reticent.study import Study, dump_study, load_study
+from reticent.runs.statistics import answers_of
+from reticent.study import StatisticsPlan, Study, dump_study, load_study
 
 _STUDY = """
 [study]
@@ -156,6 +157,22 @@ def _wrong_sender(folder: pathlib.Path) -> object:
     run, host = _host(folder)
     address = Address(run.run, 1, 1, "train/update", "north", "east")
     return host.answer(seal(b"", address, run.key("north")))
+
+
+def _asked_otherwise(folder: pathlib.Path) -> object:
+    plan = _bound().plan
+    ask = ({"what": "count"},)
+    part = StatisticsPlan(
+        ask=ask,
+        rows_per_person=None,
+        confidence=0.95,
+        noise_multiplier=None,
+        length=1,
+        bound=1.0,
+        grid=0.5,
+        layout_hash="of another version",
+    )
+    return answers_of(plan.model_copy(update={"statistics": part}), np.zeros(1), sites=1)
 
 
 def _nothing_reserved(folder: pathlib.Path) -> object:
@@ -340,6 +357,8 @@ CASES: dict[str, Callable[[pathlib.Path], object]] = {
     "no-run-here": RunFolder.open,
     "no-spare-execution": lambda folder: _ready(folder, train=2),
     "not-in-plan": lambda folder: _host(folder)[1]._answer(Request("run", 2, 1, "train/update", b"")),
+    "no-statistics": lambda folder: answers_of(_bound().plan, np.zeros(1), sites=1),
+    "statistics-version": _asked_otherwise,
     "nothing-reserved": _nothing_reserved,
     "nothing-to-plan": lambda folder: reticent.plan(),
     "objects-not-stored": lambda folder: reticent.resume(_folder(folder, objects=True).path),

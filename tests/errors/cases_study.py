@@ -172,6 +172,13 @@ CASES: dict[str, Case] = {
     "momentum-and-optimizer": _with(learning__optimizer="adam", learning__momentum=0.9),
     "mu-and-method": _with(learning__method="fedprox"),
     "no-target": _no_target,
+    "statistics-clients-per-round": _with(
+        statistics={"epsilon": 0.2, "ask": [{"what": "count"}]},
+        learning__clients_per_round=2,
+        secure_aggregation={"protocol": "plain"},
+    ),
+    "statistics-epsilon": _with(statistics={"ask": [{"what": "count"}]}),
+    "statistics-epsilon-too-large": _with(statistics={"epsilon": 5.0, "ask": [{"what": "count"}]}),
     "noise-not-found": _untrue_accounting,
     "not-for-this-method": _computed(learning__local_steps=3),
     "nothing-to-evaluate": _with(data__test_fraction=0.0),

@@ -35,7 +35,7 @@ def _layout(plan: Plan) -> analytics.Layout:
     )
     if layout.hash != part.layout_hash:
         raise PolicyRefused(
-            "statistics-differ",
+            "statistics-version",
             f"this version asks the statistics of the plan otherwise ({layout.hash[:12]}, the plan says "
             f"{part.layout_hash[:12]})",
             hint="install the version of reticent that made the plan at every party, or make the plan again",

@@ -89,6 +89,12 @@ def check_statistics(study: Study, at: str) -> None:
             f"{at}[statistics] is not read with learning.method = {study.learning.method!r}",
             hint='remove it, or ask in a study with method = "fedavg", whose sums it needs',
         )
+    if study.clients < len(study.sites):
+        raise UsageError(
+            "statistics-clients-per-round",
+            f"{at}learning.clients_per_round is {study.clients}, and statistics are a sum over all {len(study.sites)} sites",
+            hint="leave clients_per_round out, or ask the statistics in a study of their own",
+        )
     if (section.epsilon is not None) != privacy.claimed:
         raise UsageError(
             "statistics-epsilon",

@@ -31,6 +31,10 @@ EXPLANATIONS: dict[str, str] = {
         "Fewer sites answered than the plan allows to be absent. The round was not summed, and nothing of it was "
         "released. Bring the absent sites back and resume, or plan for more dropouts."
     ),
+    "statistics-not-released": (
+        "The coordinator asked a site for statistics that the plan does not contain. What leaves a site stands in the "
+        "plan that it approved. Add [statistics] to the study and make a new plan."
+    ),
     "unknown-phase": (
         "A site was asked for a step that its version of the protocol does not have. Run the same version of reticent "
         "and the same plan at every party."

@@ -52,6 +52,14 @@ EXPLANATIONS: dict[str, str] = {
         "A site was asked for a round, or for figures, that its plan does not contain. What may leave a site stands in the "
         "plan and nowhere else; without an epsilon no budget would stop such a question. Run the plan that all approved."
     ),
+    "no-statistics": (
+        "A part of reticent asked for the statistics of a plan that has none. This is a mistake of ours. "
+        "Please report it with the study file."
+    ),
+    "statistics-version": (
+        "Questions become a vector in the same way at every party, and the plan names that way by a hash. This version "
+        "of reticent does it otherwise, so its vector would not fit into the sum. Install the version that made the plan."
+    ),
     "nothing-reserved": (
         "A site was asked for a release under a plan that claims no privacy, or before its budget was reserved. It "
         "answers nothing. Run the plan that the site approved."

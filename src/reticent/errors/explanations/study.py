@@ -71,6 +71,18 @@ EXPLANATIONS: dict[str, str] = {
         "mu is the strength of FedProx's proximal term. FedProx without it is FedAvg, and FedAvg has none. Set both "
         "consistently."
     ),
+    "statistics-clients-per-round": (
+        "Statistics are one sum over all sites, and sites enforce how many stand in a sum: as many as in a round of "
+        "training. Let all sites take part in every round, or ask the statistics in a study of their own."
+    ),
+    "statistics-epsilon": (
+        "Statistics are a release like the model. Where an epsilon is claimed they need their own part of it, "
+        "`statistics.epsilon`; where none is claimed, such a part would promise what nobody keeps."
+    ),
+    "statistics-epsilon-too-large": (
+        "Statistics, metrics and training share privacy.target.epsilon. The parts of the first two leave nothing for "
+        "training, so no noise could reach the target. Give statistics a small part, a tenth say."
+    ),
     "no-target": (
         "The noise of a study without a target was asked for, which the checks before should have prevented. This is "
         "a bug of reticent: please report it with the study file."
