@@ -5,9 +5,10 @@ import torch
 from torch import nn
 
 from reticent.errors import UsageError
-from reticent.training import per_example
+from reticent.training import DPSGD, per_example
 from reticent.training.clipping import clip
 from reticent.training.contributions import Rows, unit_gradients
+from reticent.training.parametrized import weights_held
 from reticent.training.per_example import PerExampleGradients
 
 pytestmark = pytest.mark.filterwarnings("ignore:There is a performance drop")
@@ -28,7 +29,46 @@ NAMES = [
     "tied",
     "frozen",
     "residual",
+    "linear_without_bias",
+    "linear_head",
+    "conv3d",
+    "conv_groups",
+    "conv_reflect",
+    "transposed1d",
+    "transposed2d",
+    "transposed3d",
+    "bag_mean",
+    "bag_sum",
+    "padded_words",
+    "tied_words",
+    "rnn",
+    "lstm_deep_both_ways",
+    "gru_cell",
+    "lstm_cell",
+    "multihead",
+    "transformer",
+    "language_model",
+    "bilinear",
+    "prelu",
+    "rmsnorm",
+    "instancenorm1d",
+    "local_response",
+    "weight_norm",
+    "spectral_norm",
+    "orthogonal",
+    "pixel_shuffle",
+    "upsampling",
+    "adaptive_pooling",
+    "adaptive_max",
+    "pooled",
+    "unfolded",
+    "squeeze_excitation",
+    "dropout_of_frozen_seed",
+    "softmax_gate",
+    "unflattened",
 ]
+LOOPED = {"lstm", "gru", "rnn", "lstm_deep_both_ways", "gru_cell", "lstm_cell"}
+"""What vmap cannot follow in float64: one backward pass after another gives their gradients."""
 
 
 def sum_of_blocks(gradients, rows, max_norm):
@@ -44,22 +84,66 @@ def prepared(kit, name, n=9):
     shape, factory = kit.architectures[name]
     torch.manual_seed(3)
     model = factory().double().train()
-    examples = kit.rows(shape, n, seed=len(name), scale=9.0 if name == "embedding" else 2.0)
+    examples = kit.rows(shape, n, seed=len(name), scale=9.0 if name in kit.tokens else 2.0)
     return model, torch.from_numpy(examples.features).double(), torch.from_numpy(examples.labels)
+
+
+def test_the_list_is_complete(kit):
+    assert list(kit.architectures) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_sum_equals_loop_over_batches_of_one(kit, name, monkeypatch):
     monkeypatch.setattr("reticent.training.contributions.physical_rows", lambda *_: 4)
     model, features, labels = prepared(kit, name)
-    each = kit.gradients_one_by_one(model, kit.loss, features, labels)
-    max_norm = float(each.norm(dim=1).median())  # some are clipped and some are not
-    gradients = PerExampleGradients(model, kit.loss)
-    gradients.choose_way(features, labels)
-    assert gradients.vectorised == (name not in {"lstm", "gru"})
+    with weights_held(model):  # the power iteration of spectral_norm goes on once a step, not once a row
+        each = kit.gradients_one_by_one(model, kit.loss, features, labels)
+        max_norm = float(each.norm(dim=1).median())  # some are clipped and some are not
+        gradients = PerExampleGradients(model, kit.loss)
+        gradients.choose_way(features, labels)
+        found = sum_of_blocks(gradients, Rows(features, labels, None), max_norm)
+    assert gradients.vectorised == (name not in LOOPED)
     assert gradients.parameters == each.shape[1] == sum(v.numel() for v in kit.trained_values(model))
-    found = sum_of_blocks(gradients, Rows(features, labels, None), max_norm)
     torch.testing.assert_close(found, kit.clipped_one_by_one(each, max_norm), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["linear", "conv", "embedding", "language_model", "spectral_norm", "lstm"])
+def test_broken_copy_that_misses_one_row_is_caught(kit, name, monkeypatch):
+    def all_but_the_first(parts, max_norm):
+        first = [part[:1].clone() for part in parts]
+        clip(parts, max_norm)
+        for part, kept in zip(parts, first, strict=True):
+            part[:1] = kept * 1.01
+
+    clip = globals()["clip"]
+    monkeypatch.setitem(globals(), "clip", all_but_the_first)
+    with pytest.raises(AssertionError):
+        test_sum_equals_loop_over_batches_of_one(kit, name, monkeypatch)
+
+
+def test_the_power_iteration_of_spectral_norm_goes_on_once_a_step_whatever_was_sampled(kit):
+    """Once for each row would put the private number of rows into a buffer; never would let it go stale."""
+    found = []
+    for rows in (0, 3, 40):
+        torch.manual_seed(3)
+        model = kit.architectures["spectral_norm"][1]()
+        dpsgd = DPSGD(
+            population=40,
+            expected_batch_size=40,
+            steps=2,
+            max_grad_norm=1.0,
+            unit="record",
+            relation="add_or_remove_one",
+            noise_multiplier=0.0,
+        )
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+        dpsgd.trainer(model, kit.loss, optimizer).fit(kit.rows((6,), rows))
+        found.append([value.clone() for value in model.buffers()])
+    for buffers in found[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(found[0], buffers, strict=True))
+    torch.manual_seed(3)
+    fresh = kit.architectures["spectral_norm"][1]()
+    assert not torch.equal(found[0][0], next(fresh.buffers()))
 
 
 @pytest.mark.parametrize("name", ["mlp_tanh", "conv", "tied"])
