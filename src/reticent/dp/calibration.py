@@ -87,9 +87,11 @@ def noise_multiplier(
 
 @lru_cache(maxsize=256)
 def _calibrate(target: Target, probability: float, steps: int, relation: Relation, also: tuple[Term, ...]) -> float:
-    def spent(multiplier: float, points: int) -> float:
-        step = terms_of(Repeated(PoissonSampled(probability, Gaussian(multiplier)), steps))
-        return bound(_merged(step + also), target.delta, relation, points)
+    others = tuple(Repeated(event, count) for event, count in also)
+
+    def spent(multiplier: float, tolerance: float) -> float:
+        step = Repeated(PoissonSampled(probability, Gaussian(multiplier)), steps)
+        return bound(terms_of((step, *others)), target.delta, relation, tolerance)
 
     low, high = 0.0, math.inf
     alone = bound(also, target.delta, relation, FINE)
@@ -107,13 +109,6 @@ def _calibrate(target: Target, probability: float, steps: int, relation: Relatio
     return _certify(lambda multiplier: spent(multiplier, FINE), target.epsilon, high, _slope(spent, low, high))
 
 
-def _merged(terms: tuple[Term, ...]) -> tuple[Term, ...]:
-    counts: dict[tuple[float, float], int] = {}
-    for multiplier, probability, count in terms:
-        counts[multiplier, probability] = counts.get((multiplier, probability), 0) + count
-    return tuple(sorted((z, q, count) for (z, q), count in counts.items()))
-
-
 def _bracket(spent: Callable[[float], float], target: float) -> tuple[float, float]:
     """Return (low, high), 1e-3 apart: on the coarse grid, high meets the target and low does not."""
     low = high = 1.0
@@ -129,7 +124,7 @@ def _bracket(spent: Callable[[float], float], target: float) -> tuple[float, flo
     return low, high
 
 
-def _slope(spent: Callable[[float, int], float], low: float, high: float) -> float:
+def _slope(spent: Callable[[float, float], float], low: float, high: float) -> float:
     """Return by how many per cent epsilon falls when the multiplier grows by one; between 1/4 and 4."""
     above, below = spent(low / 1.02, COARSE), spent(high * 1.02, COARSE)
     if not 0 < below < above < math.inf:
