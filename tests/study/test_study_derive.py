@@ -114,7 +114,7 @@ def test_a_broken_copy_that_calibrates_for_one_site_is_caught(
             sampling_probability=probability,
             steps=steps * 5,
             relation="add_or_remove_one",
-            also=self.metrics(1),
+            also=self.besides(1),
         )
 
     monkeypatch.setattr(solver, "noise", careless)

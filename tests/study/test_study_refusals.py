@@ -30,6 +30,7 @@ POLICY = {
     "epsilon-under-sharing",
     "layers-mix-examples",
     "metrics-epsilon-too-large",
+    "statistics-epsilon-too-large",
     "person-not-declared",
     "regression-metrics",
     "scaling-from-data",

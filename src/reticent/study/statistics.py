@@ -92,8 +92,17 @@ def check_statistics(study: Study, at: str) -> None:
     if study.clients < len(study.sites):
         raise UsageError(
             "statistics-clients-per-round",
-            f"{at}learning.clients_per_round is {study.clients}, and statistics are a sum over all {len(study.sites)} sites",
+            f"{at}learning.clients_per_round is {study.clients}, and statistics are a sum over all {len(study.sites)} "
+            "sites",
             hint="leave clients_per_round out, or ask the statistics in a study of their own",
+        )
+    of_persons = privacy.unit == "person" and study.data.person != "row"
+    if (section.rows_per_person is not None) != of_persons:
+        raise UsageError(
+            "statistics-rows-per-person",
+            f"{at}statistics.rows_per_person is {section.rows_per_person}, privacy.unit is {privacy.unit!r} and "
+            f"data.person is {study.data.person!r}",
+            hint="declare how many rows of one person count exactly where a person can have several: rows_per_person = 5",
         )
     if (section.epsilon is not None) != privacy.claimed:
         raise UsageError(
