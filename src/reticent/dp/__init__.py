@@ -16,7 +16,8 @@ cost most.
 """
 
 from reticent.dp import events
-from reticent.dp.accounting import epsilon
+from reticent.dp.accountant import PrivacyAccountant
+from reticent.dp.accounting import LossDistribution, delta, epsilon, loss_distribution
 from reticent.dp.accounting.renyi import RENYI_ORDERS, renyi_budget, renyi_curve, renyi_epsilon
 from reticent.dp.additive import gaussian, gaussian_event, geometric, geometric_event, laplace, laplace_event
 from reticent.dp.answers import randomized_response, randomized_response_event
@@ -42,6 +43,7 @@ from reticent.dp.events import (
     flatten,
 )
 from reticent.dp.guarantee import Guarantee
+from reticent.dp.in_memory import PrivacyBudget, Remaining
 from reticent.dp.mechanisms import add_gaussian, add_laplace
 from reticent.dp.precision import encoded_sensitivity, grid_for
 from reticent.dp.release import Grant, Relation, Release, Unit
@@ -50,6 +52,7 @@ from reticent.dp.selection import exponential, permute_and_flip, report_noisy_ma
 from reticent.dp.sparse import SparseVector, sparse_vector_event
 from reticent.dp.target import Target, check_delta
 from reticent.dp.trade_off import TradeOff, trade_off
+from reticent.errors import PrivacyBudgetExhausted
 
 __all__ = [
     "RENYI_ORDERS",
@@ -63,13 +66,18 @@ __all__ = [
     "Grant",
     "Guarantee",
     "Laplace",
+    "LossDistribution",
     "Mechanism",
     "PoissonSampled",
     "PoissonSampler",
+    "PrivacyAccountant",
+    "PrivacyBudget",
+    "PrivacyBudgetExhausted",
     "PureDP",
     "RandomizedResponse",
     "Relation",
     "Release",
+    "Remaining",
     "Repeated",
     "SampledWithoutReplacement",
     "Single",
@@ -80,6 +88,7 @@ __all__ = [
     "add_gaussian",
     "add_laplace",
     "check_delta",
+    "delta",
     "discrete_gaussian",
     "discrete_gaussian_event",
     "encoded_sensitivity",
@@ -96,6 +105,7 @@ __all__ = [
     "grid_for",
     "laplace",
     "laplace_event",
+    "loss_distribution",
     "noise_multiplier",
     "permute_and_flip",
     "randomized_response",

@@ -3,6 +3,7 @@
     ReticentError
       UsageError        exit 2   the command, the study file or an argument is wrong
       PolicyRefused     exit 3   what was asked would break a promise of privacy, or no budget was granted for it
+        PrivacyBudgetExhausted   a budget in memory is used up
       IdentityError     exit 4   a message, a key or a sender is not what was pinned
       QuorumLost        exit 5   too few sites answered in time
       DataError         exit 6   a site's data do not fit the contract
@@ -23,6 +24,7 @@ __all__ = [
     "IdentityError",
     "InternalError",
     "PolicyRefused",
+    "PrivacyBudgetExhausted",
     "QuorumLost",
     "ReticentError",
     "UsageError",
@@ -68,6 +70,10 @@ class PolicyRefused(ReticentError):
     """What was asked would break a promise of privacy, or its budget was not granted."""
 
     exit_status = 3
+
+
+class PrivacyBudgetExhausted(PolicyRefused):
+    """What was asked for does not fit into a budget in memory; nothing was charged, nothing may be released."""
 
 
 class IdentityError(ReticentError):

@@ -1,10 +1,24 @@
 """Explanations for `reticent.dp.accounting`, calibration and budgets in memory."""
 
 EXPLANATIONS: dict[str, str] = {
+    "budget-copied": (
+        "A privacy budget in memory was about to exist twice: copied, pickled, carried into a forked process, or read "
+        "from its saved state while the original is alive. Each copy could spend what is left. Hand over the object "
+        "itself; where several processes share a budget, use reticent.ledger."
+    ),
+    "budget-exhausted": (
+        "The next step would take a budget in memory beyond what its owner allowed, so it was refused before anything "
+        "was drawn, and nothing was charged. Release nothing more of these data, or something with more noise. A budget "
+        "is never refilled by waiting."
+    ),
     "invalid-renyi-curve": (
         "A Renyi curve holds one divergence for each order of dp.RENYI_ORDERS, and a divergence is never negative. "
         "Something of another length, or with a negative number or NaN, was to be converted. Use dp.renyi_curve, and "
         "add curves up."
+    ),
+    "invalid-saved-budget": (
+        "A saved budget is the text that to_json wrote, whole and unchanged. What was given is something else, or was "
+        "written by a version that this one cannot read. A state that cannot be read counts as spent."
     ),
     "unsupported-event": (
         "For this mechanism under this neighbouring relation no bound is proven, so none is claimed. Randomized response "
