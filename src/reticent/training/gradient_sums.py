@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from reticent.dp import encoded_sensitivity, grid_for
+from reticent.errors import UsageError
 from reticent.training.contributions import Rows, Tally, clipped_sum
 from reticent.training.linear import LinearModel
 from reticent.training.mixing import refuse_mixing
@@ -76,6 +77,10 @@ class GradientSums:
     sign = 1
 
     def __init__(self, model: nn.Module, loss: Loss, *, limit: int | None = None) -> None:
+        if limit is not None and limit < 1:
+            raise UsageError(
+                "invalid-dpsgd", f"physical_batch_size is {limit}", hint="give a whole number of rows, 1 or larger"
+            )
         self._model = model
         self._loss = loss
         self._limit = limit

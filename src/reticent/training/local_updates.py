@@ -59,8 +59,8 @@ class LocalSteps:
 class UpdateSums:
     """Sums of the units' clipped updates, one unit after another; a `ClippedSums`.
 
-    Batch statistics of one unit's rows mix nobody else's, so layers that use them are allowed while they train; those
-    that keep running statistics are not, since these leave without clip and noise.
+    What mixes the rows of one unit mixes nobody else's and is allowed. Layers that keep running statistics are not,
+    since these leave without clip and noise; nor are models that fail on one row, since some unit has no more.
     """
 
     sign = -1

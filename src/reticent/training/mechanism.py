@@ -208,7 +208,7 @@ class SampledMechanism:
             "noise_multiplier": self.noise.parts,
             "clip": clip,
         }
-        return json.dumps(values, sort_keys=True)
+        return json.dumps(values)
 
 
 def _same(charged: float | None, derived: float) -> float:
