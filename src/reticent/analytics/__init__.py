@@ -30,6 +30,7 @@ from reticent.analytics.asking import (
     missing,
     persons,
     quantiles,
+    shares,
     standardisation,
     top,
     total,
@@ -40,7 +41,7 @@ from reticent.analytics.layout import Layout
 from reticent.analytics.planning import Plan, answer, plan, release
 from reticent.analytics.query import Query
 from reticent.analytics.rows import Rows
-from reticent.analytics.sections import queries, usual_questions
+from reticent.analytics.sections import about_category, about_number, queries, usual_questions
 from reticent.analytics.server import Server
 from reticent.analytics.settings import Charged, Statistics
 from reticent.analytics.simulation import simulate
@@ -56,6 +57,8 @@ __all__ = [
     "Rows",
     "Server",
     "Statistics",
+    "about_category",
+    "about_number",
     "answer",
     "auroc",
     "brier",
@@ -71,6 +74,7 @@ __all__ = [
     "quantiles",
     "queries",
     "release",
+    "shares",
     "simulate",
     "standardisation",
     "top",

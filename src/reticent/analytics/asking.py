@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from reticent.analytics.basic import Count, Mean, Missing, PersonCount, Standardisation, Sum, Variance
 from reticent.analytics.cells import Axis
-from reticent.analytics.distribution import Histogram, Quantiles, TopK
+from reticent.analytics.distribution import Histogram, Quantiles, Shares, TopK
 from reticent.analytics.query import check_bounds, check_categories
 from reticent.analytics.scores import AUROC, Brier, Calibration
 from reticent.errors import UsageError
@@ -24,6 +24,7 @@ __all__ = [
     "missing",
     "persons",
     "quantiles",
+    "shares",
     "standardisation",
     "top",
     "total",
@@ -92,6 +93,11 @@ def histogram(
     """Ask how many rows have each of the declared categories, or lie between each two of the declared edges."""
     axis = _axis(column, categories=categories, edges=edges, other=other, missing=missing)
     return Histogram(axes=(axis,), weight=weight)
+
+
+def shares(of: Histogram, *, weight: float = 1.0) -> Shares:
+    """Ask for the share of each cell of a question as `histogram` makes it; free beside that question."""
+    return Shares(axes=of.axes, weight=weight)
 
 
 def contingency(first: Histogram, second: Histogram, *, weight: float = 1.0) -> Histogram:

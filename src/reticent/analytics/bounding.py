@@ -34,6 +34,8 @@ def chosen_rows(rows: Rows, columns: tuple[str, ...], rows_per_person: int | Non
     codes, names = pd.factorize(rows.persons, use_na_sentinel=True)
     if not len(names):
         return np.zeros(0, dtype=np.intp)
+    if np.bincount(codes[codes >= 0]).max() <= rows_per_person:
+        return np.flatnonzero(codes >= 0)
     salt = hash_array(np.array([str(name) for name in names], dtype=object), categorize=False)
     rank = rows.fingerprint(columns) ^ salt[codes]
     rank = (rank ^ (rank >> np.uint64(31))) * np.uint64(0xBF58476D1CE4E5B9)

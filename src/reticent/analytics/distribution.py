@@ -20,7 +20,7 @@ from reticent.analytics.prefixes import Prefixes
 from reticent.analytics.query import Query, check_bounds, check_cells
 from reticent.errors import UsageError
 
-__all__ = ["Histogram", "Quantiles", "TopK"]
+__all__ = ["Histogram", "Quantiles", "Shares", "TopK"]
 
 _MOST_BINS = 4096
 
@@ -122,6 +122,40 @@ class Histogram(Query):
         """Return the question as values that JSON and TOML hold."""
         axes = [{name: getattr(axis, name) for name in Axis.__dataclass_fields__} for axis in self.axes]
         return {"what": self.what, "weight": self.weight, "axes": axes}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shares(Histogram):
+    """What share of the rows with a value falls into each cell; free beside the histogram of the same axes."""
+
+    what: ClassVar[str] = "shares"
+
+    @property
+    def name(self) -> str:
+        """In words."""
+        return f"share of {' by '.join(axis.column for axis in self.axes)}"
+
+    def answer(self, noised: Noised, miss: float) -> Answer:
+        """Return the shares with Fieller's interval for each."""
+        part = noised.part(("cells", self.axes))
+        words = list(itertools.product(*(axis.labels for axis in self.axes)))
+        counted = [not _is_gap(self.axes, word) for word in words]
+        below, found = np.array(counted, dtype=np.float64), []
+        for place in np.flatnonzero(counted):
+            above = np.zeros(len(words))
+            above[place] = 1.0
+            low, high = intervals.ratio(above, below, part, miss, (0.0, 1.0))
+            total = part.estimate(below)
+            value = min(max(part.estimate(above) / total, 0.0), 1.0) if total > 0 else 0.5
+            scale = min(part.deviation(above - value * below) / max(total, 1.0), 1.0)
+            found.append((value, scale, min(low, value), max(high, value)))
+        labels = tuple(" / ".join(word) for word, counts in zip(words, counted, strict=True) if counts)
+        return Answer.of_each(self.name, found, miss, labels)
+
+
+def _is_gap(axes: tuple[Axis, ...], words: tuple[str, ...]) -> bool:
+    """Whether a cell holds rows without a value on some axis."""
+    return any(axis.missing and word == axis.labels[-1] for axis, word in zip(axes, words, strict=True))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ __all__ = ["Interval", "crossing", "linear", "ratio", "root", "variance"]
 
 Interval = tuple[float, float]
 Coefficients = NDArray[np.float64]
-_ROUNDS = 40
+_ROUNDS = 12  # each round starts from an interval that holds, and can only narrow it
 
 
 def linear(coefficients: Coefficients, part: Part, miss: float, within: Interval) -> Interval:
@@ -75,13 +75,14 @@ def variance(moments: tuple[Coefficients, Coefficients, Coefficients], part: Par
     """
     count, first, second = moments
     means = ratio(first, count, part, miss / 10, (-1.0, 1.0))
-    tried = np.unique(np.r_[np.linspace(*means, 33), [m for m in (-1.0, 0.0, 1.0) if means[0] <= m <= means[1]]])
+    # A coefficient's size is convex in v; in m it is a parabola whose vertex is where first = m count: at -1, 0 or 1.
+    tried = [*means, *(m for m in (-1.0, 0.0, 1.0) if means[0] < m < means[1])]
     n, s, q = (part.estimate(shape) for shape in moments)
     low, high = 0.0, 1.0
     for _ in range(_ROUNDS):
         shapes = [second - 2 * m * first + (m**2 - v) * count for m in tried for v in (low, high)]
         reach = part.reach(np.max(np.abs(shapes), axis=0), miss * 0.9)
-        about = [q - 2 * m * s + m**2 * n for m in _stationary(tried, s, n)]
+        about = [q - 2 * m * s + m**2 * n for m in _stationary(means, s, n)]
         middle, spread = (max(about) + min(about)) / 2, (max(about) - min(about)) / 2
         new = _solve(middle, n, reach + spread, (low, high))
         if new == (low, high):
@@ -90,11 +91,10 @@ def variance(moments: tuple[Coefficients, Coefficients, Coefficients], part: Par
     return low, high
 
 
-def _stationary(tried: Coefficients, s: float, n: float) -> list[float]:
+def _stationary(means: Interval, s: float, n: float) -> list[float]:
     """Return the means at which q - 2 m s + m^2 n can be largest or smallest."""
-    lowest, highest = float(tried[0]), float(tried[-1])
-    vertex = s / n if n else lowest
-    return [lowest, highest, *([vertex] if lowest < vertex < highest else [])]
+    vertex = s / n if n else means[0]
+    return [*means, *([vertex] if means[0] < vertex < means[1] else [])]
 
 
 def crossing(level: float, prefixes: Coefficients, part: Part, miss: float) -> tuple[int, int, int]:
@@ -112,7 +112,7 @@ def crossing(level: float, prefixes: Coefficients, part: Part, miss: float) -> t
     """
     shapes = prefixes - level * prefixes[-1]
     values = shapes @ part.vector
-    reaches = np.array([part.reach(row, miss) for row in shapes])  # two-sided at miss is one-sided at miss / 2
+    reaches = part.reaches(shapes, miss)  # two-sided at miss is one-sided at miss / 2
     before = np.r_[True, values[:-1] - reaches[:-1] <= 0]
     after = np.r_[values[:-1] + reaches[:-1] >= 0, True]
     possible = np.flatnonzero(before & after)

@@ -1,19 +1,23 @@
 """How far noise can carry a weighted sum of the released coordinates.
 
-All intervals of this room follow from `reach`. It is exact for Gaussian noise and for a single Laplace coordinate; for
-sums of Laplace noise it is Chernoff's bound, or the exact tail of two, and never too short.
+All intervals of this room follow from `reach`. It is exact for Gaussian noise, and for Laplace noise but for a
+rounding up of at most a few per cent; never too short.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["Kind", "Noise", "Part"]
+
+_LEAST_SHARE = 0.02
+"""Smaller terms of a sum are taken to be so large, which only widens it: tiny ones would need a fine integral."""
 
 Kind = Literal["gaussian", "laplace"]
 Coefficients = NDArray[np.float64]
@@ -51,9 +55,7 @@ class Noise:
         if self.scale == 0 or not sizes.any():
             return rounding
         if self.kind == "gaussian":
-            from scipy.special import ndtri
-
-            return -float(ndtri(miss / 2)) * self.deviation(coefficients) + rounding
+            return -NormalDist().inv_cdf(miss / 2) * self.deviation(coefficients) + rounding
         scales = np.repeat(sizes[sizes > 0] * self.scale, self.sites)
         return _laplace_reach(scales, miss) + rounding
 
@@ -86,13 +88,17 @@ class Part:
         """Return what its noise exceeds with probability `miss` at most."""
         return self.noise.reach(coefficients, miss)
 
+    def reaches(self, rows: Coefficients, miss: float) -> Coefficients:
+        """Return the same for each row of coefficients, shape `(n,)`."""
+        return np.array([self.noise.reach(row, miss) for row in rows])
+
 
 def _laplace_reach(scales: Coefficients, miss: float) -> float:
     if len(scales) == 1:
         return float(scales[0]) * -math.log(miss)
     if len(scales) == 2:
         return _two(float(scales.max()), float(scales.min()), miss)
-    return _chernoff(scales, miss)
+    return _many(np.maximum(scales, _LEAST_SHARE * scales.max()), miss)
 
 
 def _two(large: float, small: float, miss: float) -> float:
@@ -111,10 +117,34 @@ def _two(large: float, small: float, miss: float) -> float:
     return high * large
 
 
+def _many(scales: Coefficients, miss: float) -> float:
+    """Return where the tail of a sum of three or more Laplace variables is `miss`.
+
+    P(|X| <= t) = 2/pi * integral of sin(u t) / u * prod 1 / (1 + b^2 u^2), by the midpoint rule (Davies, Applied
+    Statistics 29, 1980): its error is the probability beyond the period less t, and the cut-off integral; both are
+    kept below a ten-thousandth of `miss`, and taken off.
+    """
+    far, end, error = _chernoff(scales, 1e-4 * miss), _chernoff(scales, miss), 1e-4 * miss
+    ordered = np.sort(scales)[::-1]
+    products = np.cumsum(np.log(ordered**2))
+    m = np.arange(1, len(ordered) + 1)
+    cut = math.exp(float((-(np.log(math.pi * m * error) + products) / (2 * m))[2:].min()))
+    step = math.pi / far  # a period of 2 * far
+    u = step * (np.arange(math.ceil(cut / step)) + 0.5)
+    weights = 2 / math.pi * step / u * np.exp(-np.log1p((u[:, None] * ordered) ** 2).sum(axis=1))
+    low = 0.0
+    for _ in range(3):
+        tried = np.linspace(low, end, 17)
+        tails = 1 - np.sin(tried[:, None] * u) @ weights + 2 * error
+        first = int(np.argmax(tails <= miss)) if (tails <= miss).any() else 16
+        low, end = float(tried[max(first - 1, 0)]), float(tried[first])
+    return end
+
+
 def _chernoff(scales: Coefficients, miss: float) -> float:
     """Return the smallest t with log E exp(s X) - s t <= log(miss / 2) for some s (Chernoff's bound)."""
     largest = float(scales.max())
     shares = scales / largest
-    s = np.linspace(1e-3, 1 - 1e-6, 400)
+    s = np.linspace(0.02, 1 - 1e-6, 100)
     cumulants = -np.log1p(-((s[:, None] * shares[None, :]) ** 2)).sum(axis=1)
     return largest * float(((cumulants - math.log(miss / 2)) / s).min())

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from reticent.analytics.rows import word_of
 from reticent.errors import UsageError
 
 if TYPE_CHECKING:
@@ -87,9 +88,7 @@ def check_categories(column: str, categories: Any) -> tuple[str, ...]:
       UsageError: If there is none, or one is named twice. The words of a column are data: a category that only one
         person has would tell of that person whether its count is noised or not.
     """
-    from reticent.data import canonical
-
-    words = () if isinstance(categories, str) or categories is None else tuple(canonical(word) for word in categories)
+    words = () if isinstance(categories, str) or categories is None else tuple(word_of(word) for word in categories)
     if not words or len(set(words)) < len(words):
         raise UsageError(
             "statistics-categories",

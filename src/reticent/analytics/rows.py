@@ -7,6 +7,7 @@ tell of them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
 
     from reticent.data import Contract, SiteMapping
 
-__all__ = ["Rows"]
+__all__ = ["Rows", "word_of"]
 
 Numbers = NDArray[np.float64]
-_GONE = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "<NA>")
+_GONE = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "<NA>", "inf", "-inf")
 
 
 class Rows:
@@ -131,8 +132,7 @@ class Rows:
         elif cells.dtype.kind in "mM":
             values = np.full(len(cells), np.nan)
         else:
-            texts = cells.map(_number_text, na_action="ignore")
-            values = pd.to_numeric(texts, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+            values = np.array([_float_of(cell) for cell in cells.tolist()], dtype=np.float64)
         return np.where(np.isfinite(values), values, np.nan)
 
     def places(self, name: str, categories: tuple[str, ...]) -> NDArray[np.int64]:
@@ -144,27 +144,47 @@ class Rows:
 
     def present(self, name: str) -> NDArray[np.bool_]:
         """Return which cells hold anything, shape `(n,)`."""
+        cells = self._column(name)
+        if cells.dtype.kind in "iufb":
+            return np.asarray(np.isfinite(cells.to_numpy(dtype=np.float64, na_value=np.nan)))
         codes, words = self._words(name)
-        return np.array([word not in _GONE for word in words] + [False])[codes]
+        return np.array([*(word not in _GONE for word in words), False])[codes]
 
     def fingerprint(self, names: tuple[str, ...]) -> NDArray[np.uint64]:
         """Return a hash of each row's cells in `names`, shape `(n,)`; it depends on that row alone."""
-        from pandas.util import hash_array
-
         mixed = np.zeros(len(self), dtype=np.uint64)
         for name in names:
-            codes, words = self._words(name)
-            table = hash_array(np.array([*words, ""], dtype=object), categorize=False)
-            mixed = (mixed ^ table[codes]) * np.uint64(0x9E3779B97F4A7C15)
+            mixed = (mixed ^ self._hashed(name)) * np.uint64(0x9E3779B97F4A7C15)
             mixed ^= mixed >> np.uint64(29)
         return mixed
+
+    def _hashed(self, name: str) -> NDArray[np.uint64]:
+        """Return a hash of each cell, the same for 1, 1.0 and "1": a gap elsewhere turns the one into the other."""
+        from pandas.util import hash_array
+
+        cells = self._column(name)
+        if cells.dtype.kind in "iufb":
+            return np.asarray(hash_array(_plain_floats(cells.to_numpy(dtype=np.float64, na_value=np.nan))))
+        codes, words = self._words(name)
+        texts = np.array([*words, "nan"], dtype=object)
+        numbers = np.array([_float_of(text) for text in texts])
+        table = np.where(
+            np.isnan(numbers), hash_array(texts, categorize=False), hash_array(_plain_floats(numbers))
+        ).astype(np.uint64)
+        table[-1] = hash_array(np.array([np.nan]))[0]
+        return np.asarray(table[codes])
 
     def _words(self, name: str) -> tuple[NDArray[np.intp], list[str]]:
         """Return indices into distinct canonical texts; -1 for an empty cell."""
         import pandas as pd
 
-        codes, distinct = pd.factorize(self._column(name).astype(object), use_na_sentinel=True)
-        return codes, [canonical(value) for value in distinct]
+        cells = self._column(name)
+        numeric = cells.dtype.kind in "iuf"
+        # A gap elsewhere in the column turns whole numbers into floats: all numbers are read as floats, so that it
+        # cannot change what another row's cell is called.
+        values = cells.to_numpy(dtype=np.float64, na_value=np.nan) if numeric else cells.astype(object)
+        codes, distinct = pd.factorize(values, use_na_sentinel=True)
+        return codes, [word_of(value) for value in distinct]
 
     def _column(self, name: str) -> pd.Series:
         if name not in self._frame.columns:
@@ -183,8 +203,21 @@ class Rows:
         return column
 
 
-def _number_text(cell: object) -> object:
-    return cell.strip() if isinstance(cell, str) else cell
+def word_of(value: object) -> str:
+    """Return the canonical text of a cell or of a declared category: 1, 1.0 and "1" are one word."""
+    return canonical(float(value) if isinstance(value, int | float) and not isinstance(value, bool) else value)
+
+
+def _plain_floats(values: Numbers) -> Numbers:
+    """Return numbers with one bit pattern for zero and one for a gap."""
+    return np.where(np.isnan(values), np.nan, values + 0.0)
+
+
+def _float_of(cell: Any) -> float:
+    try:
+        return float(cell)
+    except (TypeError, ValueError):
+        return math.nan
 
 
 def _named(cells: pd.Series) -> NDArray[Any]:

@@ -105,7 +105,7 @@ def _area(wins: Matrix, positives: Matrix, negatives: Matrix, part: Part, miss: 
         return 0.0, 1.0
     seen, pairs = float(positives @ wins @ negatives), float(positives.sum() * negatives.sum())
     low, high = 0.0, 1.0
-    for _ in range(40):
+    for _ in range(12):
         shapes = [np.r_[(wins - a) @ negatives, (wins - a).T @ positives] for a in (low, high)]
         reach = part.reach(np.max(np.abs(shapes), axis=0), miss)
         new = max(low, (seen - reach) / pairs), min(high, (seen + reach) / pairs)

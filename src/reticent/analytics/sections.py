@@ -15,7 +15,7 @@ from reticent.analytics.query import Query
 from reticent.data import Column, Contract
 from reticent.errors import UsageError
 
-__all__ = ["queries", "usual_questions"]
+__all__ = ["about_category", "about_number", "queries", "usual_questions"]
 
 Ask = Mapping[str, Any]
 QUARTILES = (0.25, 0.5, 0.75)
@@ -46,16 +46,25 @@ def usual_questions(contract: Contract) -> tuple[Query, ...]:
     found: list[Query] = [asking.count()]
     for column in contract.columns:
         if not column.is_numeric:
-            found.append(_histogram(column, missing=True))
+            found += about_category(_histogram(column, missing=True))
         elif column.range is not None:
-            name, bounds = column.name, column.range
-            found += [
-                asking.mean(name, bounds=bounds),
-                asking.deviation(name, bounds=bounds),
-                asking.missing(name),
-                asking.quantiles(name, QUARTILES, bounds=bounds),
-            ]
+            found += about_number(column.name, column.range)
     return tuple(found)
+
+
+def about_number(name: str, bounds: tuple[float, float]) -> tuple[Query, ...]:
+    """Return the usual questions about a number: mean, deviation, missing values, quartiles."""
+    return (
+        asking.mean(name, bounds=bounds),
+        asking.deviation(name, bounds=bounds),
+        asking.missing(name),
+        asking.quantiles(name, QUARTILES, bounds=bounds),
+    )
+
+
+def about_category(cells: Histogram) -> tuple[Query, ...]:
+    """Return the usual questions about a category: counts and shares, at the price of the counts."""
+    return cells, asking.shares(cells)
 
 
 def _asked(contract: Contract, ask: Ask) -> tuple[Query, ...]:
@@ -181,6 +190,11 @@ _KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...], Callable[[Contract, As
         ("column",),
         ("bins", "missing"),
         lambda contract, ask: _histogram(_column(contract, ask["column"]), **_rest(ask)),
+    ),
+    "shares": (
+        ("column",),
+        ("bins", "missing"),
+        lambda contract, ask: asking.shares(_histogram(_column(contract, ask["column"]), **_rest(ask))),
     ),
     "table": (("columns",), ("bins",), _table),
     "top": (("column", "k"), (), _top),

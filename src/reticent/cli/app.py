@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from reticent.cli.advice import advise
+from reticent.cli.describing import describe
 from reticent.cli.output import Format, report_error, say
 from reticent.errors import ReticentError, UsageError
 
@@ -22,7 +23,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Organisations that may not show each other their data learn from it together, under one stated guarantee.",
 )
-ledger = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Privacy budgets: grant, show.")
+ledger = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Privacy budgets: who allowed, spent and holds what."
+)
 app.add_typer(ledger, name="ledger")
 
 StudyFile = Annotated[Path, typer.Argument(help="The study file, TOML.", metavar="STUDY")]
@@ -165,6 +168,7 @@ def export(folder: RunPath, target: Annotated[Path, typer.Argument(help="New fol
 
 
 app.command()(advise)
+app.command()(describe)
 
 
 @app.command("help")
@@ -175,6 +179,13 @@ def help_(code: Annotated[str | None, typer.Argument(help="An error code.")] = N
     about.explain_code(code)
 
 
+LedgerOption = Annotated[
+    str, typer.Option("--ledger", help="Where the ledger is: sqlite:///budget.db or postgresql://user@host/database.")
+]
+SignerOption = Annotated[str, typer.Option(help="Who answers for it, by name.", envvar="RETICENT_SIGNER")]
+ReasonOption = Annotated[str, typer.Option(help="Why; kept in the ledger.")]
+
+
 @ledger.command("grant")
 def ledger_grant(
     populations: Annotated[list[str], typer.Argument(help="Whose budgets: the names of the populations.")],
@@ -182,26 +193,72 @@ def ledger_grant(
     delta: Annotated[float, typer.Option(help="Delta to add.")],
     unit: Annotated[str, typer.Option(help="record, person or site.")],
     relation: Annotated[str, typer.Option(help="add_or_remove_one or replace_one.")],
-    reason: Annotated[str, typer.Option(help="Why; kept in the ledger.")],
-    signer: Annotated[str, typer.Option(help="Who allows it.")] = "",
-    url: Annotated[str, typer.Option("--ledger", help="Where the ledger is.")] = "sqlite:///budget.db",
+    reason: ReasonOption,
+    signer: SignerOption,
+    filter_: Annotated[
+        str | None,
+        typer.Option("--filter", help="How plans are added up: sum or renyi; the first grant chooses (sum)."),
+    ] = None,
+    url: LedgerOption = "sqlite:///budget.db",
+    format_: FormatOption = Format.text,
 ) -> None:
     """Allow privacy budget for one or more populations."""
     from reticent.cli import budgets
 
-    budgets.grant(populations, epsilon, delta, unit, relation, reason, signer, url)
+    budgets.grant(populations, epsilon, delta, unit, relation, reason, signer, filter_, url, format_)
+
+
+@ledger.command("disjoint")
+def ledger_disjoint(
+    populations: Annotated[list[str], typer.Argument(help="Two or more populations; nobody is in two of them.")],
+    reason: ReasonOption,
+    signer: SignerOption,
+    url: LedgerOption = "sqlite:///budget.db",
+) -> None:
+    """Vouch that nobody is in two of these populations: of their budgets the largest counts, not the sum."""
+    from reticent.cli import budgets
+
+    budgets.disjoint(populations, reason, signer, url)
 
 
 @ledger.command("show")
 def ledger_show(
     populations: Annotated[list[str] | None, typer.Argument(help="Populations; all if not given.")] = None,
-    url: Annotated[str, typer.Option("--ledger", help="Where the ledger is.")] = "sqlite:///budget.db",
+    url: LedgerOption = "sqlite:///budget.db",
     format_: FormatOption = Format.text,
 ) -> None:
     """Show what was granted, reserved, spent and is left, and every entry behind it."""
     from reticent.cli import budgets
 
     budgets.show(populations or [], url, format_)
+
+
+@ledger.command("export")
+def ledger_export(
+    target: Annotated[Path, typer.Argument(help="File to write, JSON lines.")],
+    url: LedgerOption = "sqlite:///budget.db",
+    format_: FormatOption = Format.text,
+) -> None:
+    """Write all entries to a file that is checked without the ledger."""
+    from reticent.cli import budgets
+
+    budgets.export(target, url, format_)
+
+
+@ledger.command("verify")
+def ledger_verify(
+    url: LedgerOption = "sqlite:///budget.db",
+    exported: Annotated[Path | None, typer.Option("--export", help="Check this export instead of a ledger.")] = None,
+    head: Annotated[
+        Path | None,
+        typer.Option(help="What verify --format json or export wrote earlier: the ledger must still contain it."),
+    ] = None,
+    format_: FormatOption = Format.text,
+) -> None:
+    """Check every hash and every sum; with --head, also that nothing was rolled back."""
+    from reticent.cli import budgets
+
+    budgets.verify(url, exported, head, format_)
 
 
 def run_app() -> int:
