@@ -46,6 +46,7 @@ def release() -> Callable[..., dp.Release]:
 def grant(book: Ledger) -> Callable[..., None]:
     def add(population: str = "ward-7", **changes: Any) -> None:
         fields = {"epsilon": 2.0, "delta": 1e-4, "unit": "record", "relation": "add_or_remove_one", "reason": "test"}
+        fields |= {"signer": "Dr. Ada"}
         book.grant(population, **{**fields, **changes})
 
     return add

@@ -75,7 +75,8 @@ class LedgerAgainstModel(RuleBasedStateMachine):
 
     @rule(thousandths=st.integers(1, 3000))
     def grant(self, thousandths: int) -> None:
-        self.book.grant("w", epsilon=thousandths / 1000, delta=0.05, unit="record", relation="replace_one", reason="r")
+        claim = {"unit": "record", "relation": "replace_one", "reason": "r", "signer": "s"}
+        self.book.grant("w", epsilon=thousandths / 1000, delta=0.05, **claim)
         self.given += Fraction(thousandths, 1000)
 
     @rule(steps=st.integers(1, 5), key=st.sampled_from("abcdef"))

@@ -173,7 +173,7 @@ def test_the_command_in_a_refusal_allows_the_plan(
         )
         assert words[:4] == ["reticent", "ledger", "grant", "ward-7"]
         given = dict(zip(words[4::2], words[5::2], strict=True))
-        assert set(given) == {"--epsilon", "--delta", "--unit", "--relation", "--reason", "--ledger"}
+        assert set(given) == {"--epsilon", "--delta", "--unit", "--relation", "--reason", "--ledger", "--signer"}
         share = 0.5 if refused == ["no-grant"] else 1.0
         Ledger(given["--ledger"]).grant(
             words[3],
@@ -182,6 +182,7 @@ def test_the_command_in_a_refusal_allows_the_plan(
             unit=given["--unit"],
             relation=given["--relation"],
             reason=given["--reason"],
+            signer="Dr. Ada",
         )
     assert refused == ["no-grant", "budget-exhausted"]
     reserve(delta=math.e * 1e-3, purpose="it's; $(rm -rf)")
@@ -275,6 +276,7 @@ def test_texts_are_one_printable_line(grant: Callable, reserve: Callable, step: 
     charge = reserve("good")
     for act in (
         lambda: grant(reason=text),
+        lambda: grant(signer=text),
         lambda: reserve(text),
         lambda: reserve(purpose=text),
         lambda: reserve(plan_hash=text),
@@ -298,13 +300,13 @@ def test_addresses_that_name_no_file(url: str) -> None:
 
 def test_a_password_in_an_address_is_not_repeated() -> None:
     with pytest.raises(UsageError) as error:
-        Ledger("postgresql://ada:geheim@host/db")
+        Ledger("mysql://ada:geheim@host/db")
     assert "geheim" not in str(error.value)
 
 
 def test_the_default_is_a_file_in_the_current_folder(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    Ledger().grant("w", epsilon=1, delta=0, unit="site", relation="replace_one", reason="trial")
+    Ledger().grant("w", epsilon=1, delta=0, unit="site", relation="replace_one", reason="trial", signer="Dr. Ada")
     assert [path.name for path in tmp_path.iterdir()] == ["budget.db"]
     assert (tmp_path / "budget.db").stat().st_mode & 0o077 == 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import pathlib
 import random
 import sqlite3
@@ -12,10 +13,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
 
 from reticent import dp
 from reticent.errors import EnvironmentFault, ReticentError
-from reticent.ledger import Ledger, journal
+from reticent.ledger import Ledger, sqlite_journal
+from reticent.ledger.amounts import Amount
+from reticent.ledger.rows import sealed
+from reticent.ledger.tables import entries
 
 # kill -9 ------------------------------------------------------------------------------------------------------------
 
@@ -87,9 +92,16 @@ def test_a_copy_without_the_transaction_is_caught(child: Callable, what: str) ->
     assert not all(is_right() for _ in range(5))
 
 
-def test_without_the_transaction_the_budget_is_overspent(child: Callable) -> None:
-    tries = (child("race", "reserve", 6, 1) for _ in range(8))
-    overspent = next((result for result in tries if result["outcomes"]["ok"] > 1), None)
+def test_without_the_transaction_the_rows_still_exclude_each_other(child: Callable) -> None:
+    """The second line of defence: two rows cannot follow the same head."""
+    result = child("race", "reserve", 6, 1)
+    assert result["outcomes"]["ok"] == 1
+    assert result["rows"] == result["verified"] == 2
+
+
+def test_without_both_the_budget_is_overspent(child: Callable) -> None:
+    tries = (child("race", "reserve", 6, 2) for _ in range(8))
+    overspent = next((result for result in tries if result["outcomes"].get("ok", 0) > 1), None)
     assert overspent is not None
     assert "verified" not in overspent  # `verify` sees it
 
@@ -148,7 +160,7 @@ def test_where_a_ledger_cannot_be(tmp_path: pathlib.Path) -> None:
     for place in ("none/budget.db", ".", "file/budget.db"):
         with pytest.raises(EnvironmentFault) as error:
             Ledger(f"sqlite:///{tmp_path}/{place}").grant(
-                "w", epsilon=1, delta=0, unit="record", relation="replace_one", reason="r"
+                "w", epsilon=1, delta=0, unit="record", relation="replace_one", reason="r", signer="s"
             )
         assert error.value.code == "ledger-unreachable"
 
@@ -173,7 +185,7 @@ def test_a_copy_that_creates_missing_files_is_caught(
 ) -> None:
     real = sqlite3.connect
     monkeypatch.setattr(
-        journal.sqlite3, "connect", lambda address, **rest: real(address.replace("mode=rw", "mode=rwc"), **rest)
+        sqlite_journal.sqlite3, "connect", lambda address, **rest: real(address.replace("mode=rw", "mode=rwc"), **rest)
     )
     with pytest.raises(AssertionError):
         test_a_deleted_ledger_does_not_come_back_empty(book, grant, reserve, step)
@@ -188,7 +200,7 @@ def test_another_programs_database_is_left_alone(tmp_path: pathlib.Path) -> None
     book = Ledger(f"sqlite:///{path}")
     for act in (
         book.entries,
-        lambda: book.grant("w", epsilon=1, delta=0, unit="site", relation="replace_one", reason="r"),
+        lambda: book.grant("w", epsilon=1, delta=0, unit="site", relation="replace_one", reason="r", signer="s"),
     ):
         with pytest.raises(EnvironmentFault) as error:
             act()
@@ -286,24 +298,22 @@ def test_the_tables_themselves_refuse_an_overspent_budget(book: Ledger, grant: C
 # speed --------------------------------------------------------------------------------------------------------------
 
 
-def fill(book: Ledger, rows: int) -> None:
-    """Append `rows` reservations of epsilon 1e-9 by one statement, as copies of reservation 'run-1' in row 2."""
-    with contextlib.closing(sqlite3.connect(book._journal.path)) as other:
-        names = [row[1] for row in other.execute("pragma table_info(reticent_entries)")]
-        moved = {
-            "seq": "n.i + 2",
-            "key": "'k' || n.i",
-            "nano_epsilon": "1",
-            "atto_delta": "1",
-            "reserved_nano_epsilon": "reserved_nano_epsilon + n.i",
-            "reserved_atto_delta": "reserved_atto_delta + n.i",
-        }
-        other.execute(
-            f"with recursive n(i) as (select 1 union all select i + 1 from n where i < {rows}) insert into "
-            f"reticent_entries select {', '.join(moved.get(name, name) for name in names)} from n, reticent_entries "
-            "where seq = 2"
-        )
-        other.commit()
+def fill(book: Ledger, rows: int, kind: str = "reserve") -> None:
+    """Append `rows` small reservations as the ledger would, but in one transaction."""
+    template = book.charge("run-1").entry
+    with book._journal.writing() as pages:
+        standing = pages.standing("ward-7")
+        previous, values = pages.head().hash, []
+        for number in range(rows):
+            entry = dataclasses.replace(
+                template, seq=pages.head().seq + number + 1, key=f"k{number}", amount=Amount(1, 1)
+            )
+            standing = standing.after("reserve", entry.amount, entry.curve)
+            entry, row = sealed(entry, standing, previous)
+            previous = entry.hash
+            values.append(row)
+        pages._connection.execute(insert(entries), values)
+        pages._head = None
 
 
 def fastest(act: Callable[[], object], times: int = 7) -> float:

@@ -4,16 +4,27 @@
     reserve  a plan holds its whole (epsilon, delta), for all planned and spare executions; may be voided while unused
     commit   one bit of the plan may draw its noise; the first commit spends the whole plan, later ones cost nothing
 
-The charge is durable before the noise exists, so a crash can only overstate what was released. An adaptive plan that
-stops early gets nothing back: its epsilon was computed for the fixed sequence and has no parts.
+GUARANTEE. What the plans of one population reserve together stays within what was granted to it, under the filter that
+its first grant chose, however many programs reserve at once and whenever one of them is killed. A charge is durable
+before the noise exists, so a crash can only overstate what was released. A plan that stops early gets nothing back: its
+epsilon was computed for the fixed sequence and has no parts. Budgets of different populations add up unless a named
+person vouched that nobody is in two of them.
 
-Threat model: processes that crash at any instant, that race, a disk that fills up, and mistakes (typing errors,
-deleted files, other programs' files). Not covered: whoever may write the file can change it, or put an older copy
-back.
+ADVERSARY. Processes that crash or race, disks that fill up or flip bits, typing errors, files that are deleted or put
+back: all are noticed, by the next action or by `verify`. Whoever may write the database can rewrite it with new hashes;
+against them stands a head or an export that was kept elsewhere, and grants signed with a key. Not covered: a program
+that releases without asking the ledger, and the clock of the machine, which the times of entries come from.
+
+COST. A reservation or commit takes a few milliseconds, one sync of the disk (or one round trip and a sync of the
+server), a balance less; both do not grow with the number of entries. `verify` reads everything, about 20,000 entries a
+second.
 """
 
 from reticent.ledger.book import Ledger
+from reticent.ledger.chain import Head
 from reticent.ledger.charge import Charge
+from reticent.ledger.disjoint import Total
 from reticent.ledger.entries import Balance, Entry
+from reticent.ledger.export import verify_export
 
-__all__ = ["Balance", "Charge", "Entry", "Ledger"]
+__all__ = ["Balance", "Charge", "Entry", "Head", "Ledger", "Total", "verify_export"]

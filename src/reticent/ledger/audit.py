@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 
 from reticent.dp import Event, flatten
-from reticent.errors import EnvironmentFault
 from reticent.ledger.amounts import NOTHING
 from reticent.ledger.entries import Entry, History, Standing
+from reticent.ledger.faults import contradiction
 
 __all__ = ["audit"]
 
@@ -31,30 +32,59 @@ def audit(rows: Iterable[tuple[Entry, Standing]]) -> int:
     for entry, stored in rows:
         seen += 1
         if entry.seq != seen:
-            raise _contradiction(seen, "is missing")
-        empty = Standing(population=entry.population, unit=entry.unit, relation=entry.relation)
-        before = standings.get(entry.population, empty)
-        problem = _problem(entry, histories)
-        after = before.after(entry.kind, entry.amount)
-        if problem is None and (after != stored or not after.granted.covers(after.reserved + after.spent)):
+            raise contradiction(seen, "is missing")
+        before = standings.get(entry.population) or _first(entry, stored)
+        after = before.after(entry.kind, entry.amount, entry.curve)
+        problem = _problem(entry, before, standings, histories)
+        if problem is None and (after.written_with(entry.amount) != stored or not _fits(entry, after)):
             problem = "does not add up"
         if problem is not None:
-            raise _contradiction(seen, problem)
-        standings[entry.population] = after
+            raise contradiction(seen, problem)
+        if entry.kind != "disjoint":
+            standings[entry.population] = after
     return seen
 
 
-def _problem(entry: Entry, histories: dict[str, History]) -> str | None:
-    match entry.kind:
-        case "grant":
-            return None
-        case "reserve":
-            if entry.key in histories:
-                return "reserves under a key used before"
-            histories[entry.key] = History(entry, Counter(), voided=False)
-            return None
-        case _:
-            return _follow(entry, histories)
+def _first(entry: Entry, stored: Standing) -> Standing:
+    """Return where a population stands before its first entry; only a grant chooses the order to favour."""
+    favoured = stored.favoured if entry.kind == "grant" and entry.filter == "renyi" else 0
+    return Standing(
+        population=entry.population,
+        unit=entry.unit,
+        relation=entry.relation,
+        filter=entry.filter,
+        favoured=favoured,
+    )
+
+
+def _fits(entry: Entry, after: Standing) -> bool:
+    # Only a reservation can exceed the grant; converting a Renyi curve after each round would take hours.
+    return entry.kind != "reserve" or after.within_the_grant()
+
+
+def _problem(
+    entry: Entry, before: Standing, standings: dict[str, Standing], histories: dict[str, History]
+) -> str | None:
+    if entry.filter != before.filter:
+        return "adds up by another filter than the entries before it"
+    if bool(entry.curve) != (entry.filter == "renyi" and entry.kind != "grant" and entry.amount != NOTHING):
+        return "has a curve where none belongs, or none where one does"
+    if bool(entry.members) != (entry.kind == "disjoint") or bool(entry.population) != (entry.kind != "disjoint"):
+        return "names other populations than its kind does"
+    if entry.kind == "disjoint":
+        return _vouch(entry, standings)
+    if entry.kind == "reserve":
+        known = entry.key in histories
+        histories[entry.key] = History(entry, Counter(), voided=False)
+        return "reserves under a key used before" if known else None
+    return None if entry.kind == "grant" else _follow(entry, histories)
+
+
+def _vouch(entry: Entry, standings: dict[str, Standing]) -> str | None:
+    known = [standings[name] for name in entry.members if name in standings]
+    alike = all((entry.unit, entry.relation) == (standing.unit, standing.relation) for standing in known)
+    enough = 2 <= len(known) == len(entry.members)
+    return None if alike and enough else "is about populations that have no such grants"
 
 
 def _follow(entry: Entry, histories: dict[str, History]) -> str | None:
@@ -63,20 +93,14 @@ def _follow(entry: Entry, histories: dict[str, History]) -> str | None:
         return "belongs to no reservation"
     if history.voided:
         return "follows a void"
+    if entry.amount != NOTHING and entry.curve != history.reserve.curve:
+        return "has another curve than its reservation"
     drawn: Counter[Event] = flatten(entry.events)
     first = not history.committed
     if entry.kind == "void":
-        histories[entry.key] = History(history.reserve, history.committed, voided=True)
+        histories[entry.key] = replace(history, voided=True)
         return None if first and entry.amount == history.reserve.amount else "gives back what was spent"
     if not drawn or not drawn <= history.remaining():
         return "commits more than was reserved"
     history.committed.update(drawn)
     return None if entry.amount == (history.reserve.amount if first else NOTHING) else "has a wrong amount"
-
-
-def _contradiction(seq: int, problem: str) -> EnvironmentFault:
-    return EnvironmentFault(
-        "ledger-damaged",
-        f"entry {seq} of the ledger {problem}",
-        hint="restore the file from a backup that is not older than the last release",
-    )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from reticent.dp import Event, Grant, flatten
 from reticent.errors import PolicyRefused, UsageError
 from reticent.ledger.amounts import NOTHING, Amount
+from reticent.ledger.chain import Head
 from reticent.ledger.entries import Entry, History, Kind
 from reticent.ledger.wording import check_text
 
@@ -26,9 +27,18 @@ class Charge:
     nothing more, and none of it comes back when the plan stops early: the bound was computed for the plan as a whole.
     """
 
-    def __init__(self, journal: Journal, entry: Entry) -> None:
+    def __init__(self, journal: Journal, entry: Entry, *, head: Head | None = None) -> None:
         self._journal = journal
+        self._head = head
         self.entry = entry
+
+    @property
+    def head(self) -> Head | None:
+        """The ledger's head after the last entry that this object wrote; None if it wrote none.
+
+        A run keeps it: `Ledger.verify(head=...)` then notices a ledger that was rolled back since.
+        """
+        return self._head
 
     @property
     def key(self) -> str:
@@ -98,8 +108,10 @@ class Charge:
                     hint="reserve a plan with more executions or spare executions; this one ends here",
                 )
             # A plan is paid for as a whole, by its first commit.
-            amount = NOTHING if history.committed else self.entry.amount
-            self._append(pages, "commit", amount, commit_key=key, events=wanted)
+            first = not history.committed
+            amount, curve = (self.entry.amount, self.entry.curve) if first else (NOTHING, ())
+            head = self._append(pages, "commit", amount, curve=curve, commit_key=key, events=wanted)
+        self._head = head
         return Grant(f"{self.key} / {key}", wanted)
 
     def void(self, reason: str) -> None:
@@ -109,6 +121,7 @@ class Charge:
           PolicyRefused: If anything was committed: the noise may have been drawn, so the whole plan is spent.
         """
         check_text("reason", reason)
+        head = self._head
         with self._journal.writing() as pages:
             history = self._history(pages)
             if history.committed:
@@ -119,15 +132,17 @@ class Charge:
                     hint="run the rest of the plan, which costs nothing more: a part of a plan has no epsilon",
                 )
             if pages is not None and not history.voided:
-                self._append(pages, "void", self.entry.amount, reason=reason)
+                head = self._append(pages, "void", self.entry.amount, curve=self.entry.curve, reason=reason)
+        self._head = head
 
-    def _append(self, pages: Pages, kind: Kind, amount: Amount, **fields: Any) -> None:
+    def _append(self, pages: Pages, kind: Kind, amount: Amount, **fields: Any) -> Head:
         standing = pages.standing(self.entry.population)
         if standing is None:
             raise self._journal.vanished()
         if kind == "commit":
             fields |= {name: getattr(self.entry, name) for name in ("dataset", "purpose", "plan_hash")}
-        pages.append(kind, standing, amount, key=self.key, **fields)
+        entry = pages.append(kind, standing, amount, key=self.key, **fields)
+        return Head(pages.ledger, entry.seq, entry.hash)
 
     def _history(self, pages: Pages | None) -> History:
         history = None if pages is None else pages.history(self.key)

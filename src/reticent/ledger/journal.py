@@ -1,187 +1,188 @@
-"""The file of a ledger: transactions that check and append in one step, and what can go wrong with a file.
+"""Transactions that check and append in one step: what the two databases have in common.
 
-Durability. `synchronous=EXTRA` syncs the data and, after the roll-back journal is unlinked, the directory: once a
-commit has returned, neither `kill -9` nor a power cut takes it back. The journal is the classic one (DELETE) and not a
-write-ahead log: between transactions the one file is the whole truth, so a copy of it never lacks the last charges.
-
-Concurrency. `BEGIN IMMEDIATE` takes the write lock *before* the check reads, so no other process can append between a
-check and its append. Others wait, up to `wait` seconds. SQLite's locks need a local file system.
+A journal remembers the last head that it saw, and finds it again at the beginning of each transaction: a database that
+was rolled back, exchanged or emptied while this program runs is refused at once. Against roll-backs between programs
+stands a head that was exported (`Ledger.head`, `Ledger.verify`).
 """
 
 from __future__ import annotations
 
-import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from urllib.parse import quote
 
-from sqlalchemy import Connection, create_engine, insert, inspect, select
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.pool import NullPool
 
-from reticent.errors import EnvironmentFault, InternalError, ReticentError, UsageError
+from reticent.errors import EnvironmentFault, ReticentError
+from reticent.ledger import faults
+from reticent.ledger.address import FileAddress, ServerAddress, parse_address
+from reticent.ledger.chain import Head
+from reticent.ledger.form import create_tables, form_of, identity_of, migrate
 from reticent.ledger.pages import Pages
-from reticent.ledger.tables import SCHEMA_VERSION, metadata, schema
 
-__all__ = ["Journal"]
-
-_PREFIX = "sqlite:///"
-_WRITE = "BEGIN IMMEDIATE"
-_RESTORE = "restore it from a backup that is not older than the last release; an older one would forget what was spent"
+__all__ = ["Journal", "open_journal"]
 
 
-class Journal:
-    """A ledger's SQLite file. It is created by the first grant, not by being looked at.
+class Journal(ABC):
+    """The database of a ledger. Its tables are made by the first grant, not by being looked at.
 
     Args:
-      url: `sqlite:///relative.db` or `sqlite:////absolute.db`.
+      shown: How messages name the database.
+      url: Its address, without a password.
       wait: Seconds to wait for another process that is writing.
     """
 
-    def __init__(self, url: str, *, wait: float) -> None:
-        location = url.removeprefix(_PREFIX)
-        if not url.startswith(_PREFIX) or not location or location.startswith((":memory:", "file:")) or "?" in location:
-            # The URL is not repeated: one of another kind may carry a password.
-            raise UsageError(
-                "invalid-ledger-url",
-                f"the ledger's address (scheme {url.partition(':')[0][:20]!r}) does not name a SQLite file",
-                hint="use sqlite:///budget.db for a file here, or sqlite:////srv/budget.db for an absolute path",
-            )
+    driver_error: type[Exception]
+    """What the driver raises when it is not SQLAlchemy that called it."""
+
+    def __init__(self, shown: str, url: str, *, wait: float) -> None:
+        self.shown = shown
         self.url = url
-        self.path = Path(location).absolute()
         self._wait = wait
-        self._was_there = False
-        # No pool: no connection survives a fork, and none keeps a deleted file alive.
-        self._engine = create_engine("sqlite://", creator=self._connect, poolclass=NullPool)
+        self._seen: Head | None = None
+        self._engine = self._make_engine()
 
     @contextmanager
     def reading(self) -> Iterator[Pages | None]:
         """Open a consistent view; None where nothing was ever granted."""
-        with self._transaction("BEGIN") as connection:
-            yield self._pages(connection, create=False)
+        seen = self._seen
+        with self._transaction() as connection:
+            pages = None
+            if connection is not None:
+                if seen is None:
+                    self._bring_up_to_date(connection)
+                self._begin_reading(connection)
+                pages = self._pages(connection, seen, create=False)
+            yield pages
 
     @contextmanager
-    def writing(self, *, create: bool = False) -> Iterator[Pages | None]:
+    def writing(self, *, create: bool = False, ledger: str | None = None) -> Iterator[Pages | None]:
         """Open the one transaction in which a check and its append belong; durable once the block is left.
 
         Yields None, where nothing was ever granted and `create` is False.
+
+        Args:
+          create: Make the ledger if there is none.
+          ledger: The identity that a new one takes, if it is the copy of another.
         """
-        if create and not self._was_there and not self.path.exists():
-            self._touch()
-        with self._transaction(_WRITE) as connection:
-            yield self._pages(connection, create=create)
+        seen = self._seen
+        if create and seen is None:
+            self._make_room()
+        with self._transaction() as connection:
+            pages = None
             if connection is not None:
+                if seen is None:
+                    self._bring_up_to_date(connection)
+                self._begin_writing(connection)
+                pages = self._pages(connection, seen, create=create, ledger=ledger)
+            yield pages
+            if connection is not None:
+                # Read before the commit: an error after it would deny what is durable.
+                head = pages.head() if pages is not None else None
                 connection.commit()
+                self._remember(head)
 
     @contextmanager
-    def _transaction(self, begin: str) -> Iterator[Connection | None]:
-        if not self.path.exists() and not self._was_there:
+    def _transaction(self) -> Iterator[Connection | None]:
+        if self._is_absent():
             yield None
             return
         try:
             with self._engine.connect() as connection:
-                connection.exec_driver_sql(begin)
                 yield connection
         except DBAPIError as error:
-            raise self._fault(error.orig) from error
-        except sqlite3.Error as error:
+            raise self._fault(error.orig) from error.orig
+        except self.driver_error as error:
             raise self._fault(error) from error
         except (SQLAlchemyError, UnicodeDecodeError) as error:
             # Texts that are no UTF-8, or two rows where an index allows one: only a damaged file has them.
-            raise self._damaged(type(error).__name__) from error
+            raise faults.damaged(f"{self.shown} is damaged: {type(error).__name__}") from error
 
-    def _connect(self) -> sqlite3.Connection:
-        # mode=rw: a file that was deleted meanwhile must not come back empty, with a fresh budget.
-        address = f"file:{quote(str(self.path))}?mode=rw"
-        connection = sqlite3.connect(address, uri=True, timeout=self._wait, isolation_level=None)
-        try:
-            connection.execute("PRAGMA synchronous=EXTRA")
-            connection.execute("PRAGMA fullfsync=ON")
-            connection.execute("PRAGMA trusted_schema=OFF")
-        except sqlite3.Error:
-            connection.close()
-            raise
-        return connection
+    def _bring_up_to_date(self, connection: Connection) -> None:
+        """Migrate an older form, in a transaction of its own."""
+        self._begin_reading(connection)
+        old = form_of(connection, self.shown).old
+        connection.rollback()
+        if not old:
+            return
+        self._begin_writing(connection)
+        if form_of(connection, self.shown).old:  # another process may have done it meanwhile
+            migrate(connection)
+        connection.commit()
 
-    def _touch(self) -> None:
-        try:
-            self.path.touch(mode=0o600)
-        except OSError as error:
-            raise EnvironmentFault(
-                "ledger-unreachable",
-                f"the ledger {self.path} cannot be created: {error.strerror}",
-                hint="name a file in a directory that exists and that you may write to",
-            ) from error
+    def _pages(
+        self, connection: Connection, seen: Head | None, *, create: bool, ledger: str | None = None
+    ) -> Pages | None:
+        form = form_of(connection, self.shown)
+        if form.version is None:
+            if seen is not None:
+                raise faults.vanished(self.shown)
+            self._check_foreign(form.foreign)
+            if not create:
+                return None
+            create_tables(connection, ledger)
+        pages = Pages(connection, identity_of(connection, self.shown))
+        if seen is not None and not pages.contains(seen):
+            raise faults.rolled_back(self.shown, f"does not hold entry {seen.seq} any more, which it held before")
+        self._remember(pages.head())
+        return pages
 
-    def _pages(self, connection: Connection | None, *, create: bool) -> Pages | None:
-        if connection is None:
-            return None
-        inspector = inspect(connection)
-        if inspector.has_table(schema.name):
-            self._check_version(connection)
-        elif inspector.get_table_names():
+    def _remember(self, head: Head | None) -> None:
+        if head is not None and (self._seen is None or head.seq >= self._seen.seq):
+            self._seen = head
+
+    def _check_foreign(self, foreign: bool) -> None:  # noqa: FBT001
+        if foreign:
             raise EnvironmentFault(
                 "not-a-ledger",
-                f"{self.path} is a database of another program",
+                f"{self.shown} is a database of another program",
                 hint="name the ledger's own file, or one that does not exist yet",
-            )
-        elif self._was_there:
-            raise self.vanished()
-        elif create:
-            metadata.create_all(connection, checkfirst=False)
-            connection.execute(insert(schema).values(version=SCHEMA_VERSION))
-        else:
-            return None
-        self._was_there = True
-        return Pages(connection)
-
-    def _check_version(self, connection: Connection) -> None:
-        version = connection.scalar(select(schema.c.version))
-        if version != SCHEMA_VERSION:
-            raise EnvironmentFault(
-                "ledger-version",
-                f"{self.path} has version {version} of the ledger's form, this program knows {SCHEMA_VERSION}",
-                hint="use the version of reticent that wrote it, or a newer one",
             )
 
     def vanished(self) -> EnvironmentFault:
         """Return the fault of a ledger that this process has seen and that is gone."""
-        return EnvironmentFault(
-            "ledger-vanished",
-            f"the ledger {self.path} was there and is gone or empty now",
-            hint=_RESTORE,
-        )
+        return faults.vanished(self.shown)
 
-    def _damaged(self, problem: str) -> EnvironmentFault:
-        return EnvironmentFault("ledger-damaged", f"{self.path} is damaged or no SQLite file: {problem}", hint=_RESTORE)
+    def check_storage(self) -> None:  # noqa: B027
+        """Let the database check what it can check of itself; `Ledger.verify` begins with it."""
 
+    def _make_room(self) -> None:  # noqa: B027
+        """Make what must exist before a database can be opened."""
+
+    def _is_absent(self) -> bool:
+        """Return whether there is nothing to open, and never was."""
+        return False
+
+    @abstractmethod
+    def _make_engine(self) -> Engine: ...
+
+    @abstractmethod
+    def _begin_reading(self, connection: Connection) -> None:
+        """Begin a transaction that sees one state throughout."""
+
+    @abstractmethod
+    def _begin_writing(self, connection: Connection) -> None:
+        """Begin a transaction that sees the last state, and keeps every other writer out until it ends."""
+
+    @abstractmethod
     def _fault(self, error: BaseException | None) -> ReticentError:
-        match getattr(error, "sqlite_errorcode", 0) & 0xFF:
-            case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-                return EnvironmentFault(
-                    "ledger-busy",
-                    f"another process has held the ledger {self.path} for {self._wait:g} seconds",
-                    hint="end the program that holds it (`fuser` names it), then start again; nothing was written",
-                )
-            case sqlite3.SQLITE_FULL | sqlite3.SQLITE_IOERR:
-                return EnvironmentFault(
-                    "ledger-disk",
-                    f"the ledger {self.path} could not be written: {error}",
-                    hint="free some space or check the disk, then start again; nothing was released",
-                )
-            case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_ERROR | sqlite3.SQLITE_FORMAT:
-                return self._damaged(str(error))
-            case sqlite3.SQLITE_CANTOPEN if self._was_there and not self.path.exists():
-                return self.vanished()
-            case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
-                return EnvironmentFault(
-                    "ledger-unreachable",
-                    f"the ledger {self.path} cannot be opened for writing: {error}",
-                    hint="name a file in a directory that exists and that you may write to",
-                )
-        return InternalError(
-            "ledger-invariant",
-            f"the ledger {self.path} refused a row that passed its checks: {error}",
-            hint="nothing was written; if `Ledger(...).verify()` finds no damage, please report this",
-        )
+        """Return what an error of the driver means."""
+
+
+def open_journal(url: str, *, wait: float) -> Journal:
+    """Return the journal of the ledger at `url`; nothing is opened yet.
+
+    Raises:
+      UsageError: If `url` names no ledger.
+      EnvironmentFault: If the driver of its database is not installed.
+    """
+    address = parse_address(url)
+    if isinstance(address, FileAddress):
+        from reticent.ledger.sqlite_journal import SqliteJournal
+
+        return SqliteJournal(address, wait=wait)
+    assert isinstance(address, ServerAddress)  # noqa: S101 - for the type checker
+    from reticent.ledger.postgres_journal import PostgresJournal
+
+    return PostgresJournal(address, wait=wait)

@@ -1,55 +1,83 @@
-"""Reading and appending rows, inside a transaction that `Journal` has opened."""
+"""Reading and appending rows, inside a transaction that a journal has opened."""
 
 from __future__ import annotations
 
-import functools
-import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, NoReturn, get_args
+from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import Connection, RowMapping, func, insert, select
 
-from reticent.dp import Event, events, flatten
-from reticent.errors import EnvironmentFault, ReticentError
+from reticent.dp import Event, flatten
+from reticent.identity import SigningKey
 from reticent.ledger.amounts import Amount
+from reticent.ledger.chain import Head, genesis
 from reticent.ledger.entries import Entry, History, Kind, Standing
-from reticent.ledger.tables import entries
+from reticent.ledger.rows import Row, events_of, read_row, sealed, types_checked
+from reticent.ledger.signatures import sign_entry
+from reticent.ledger.tables import MOVES, entries
 
 __all__ = ["Pages"]
 
-_SUM = "sum"
-"""The filter: every plan's (epsilon, delta) is added up."""
-
-_COPIED = (
-    *("seq", "kind", "time", "population", "unit", "relation", "key", "commit_key"),
-    *("dataset", "purpose", "plan_hash", "reason", "signer"),
-)
+_BATCH = 1000
 
 
 class Pages:
-    """The rows of a ledger as one transaction sees them."""
+    """The rows of a ledger as one transaction sees them.
 
-    def __init__(self, connection: Connection) -> None:
+    Args:
+      connection: Inside a transaction.
+      ledger: Identity of the ledger.
+    """
+
+    def __init__(self, connection: Connection, ledger: str) -> None:
         self._connection = connection
+        self._head: Head | None = None
+        self.ledger = ledger
+
+    def head(self) -> Head:
+        """Return the position and hash of the last entry."""
+        if self._head is None:
+            self._head = self._read_head()
+        return self._head
+
+    def _read_head(self) -> Head:
+        last = select(entries).order_by(entries.c.seq.desc()).limit(1)
+        row = self._connection.execute(last).mappings().one_or_none()
+        if row is None:
+            return Head(self.ledger, 0, genesis(self.ledger))
+        entry = read_row(_plain(row)).entry
+        return Head(self.ledger, entry.seq, entry.hash)
+
+    def hash_at(self, seq: int) -> str | None:
+        """Return the hash of entry `seq`, or the one that the first entry follows; None if there is no such entry."""
+        if seq == 0:
+            return genesis(self.ledger)
+        return self._connection.scalar(select(entries.c.hash).where(entries.c.seq == seq))
+
+    def contains(self, head: Head) -> bool:
+        """Return whether `head` was a state of this ledger."""
+        return head.ledger == self.ledger and self.hash_at(head.seq) == head.hash
 
     def standing(self, population: str) -> Standing | None:
-        """Return where a population stands, from its last row; None if nothing was ever granted to it."""
-        last = select(entries).where(entries.c.population == population).order_by(entries.c.seq.desc()).limit(1)
-        row = self._connection.execute(last).one_or_none()
-        return None if row is None else _standing(row)
+        """Return where a population stands, from the last row that moved something; None if nothing was granted."""
+        last = select(entries).where(entries.c.population == population, MOVES).order_by(entries.c.seq.desc()).limit(1)
+        row = self._connection.execute(last).mappings().one_or_none()
+        return None if row is None else read_row(_plain(row)).standing
 
     def populations(self) -> tuple[str, ...]:
         """Return the names of all populations, sorted."""
-        names = select(entries.c.population).distinct().order_by(entries.c.population)
-        return tuple(_checked(row).population for row in self._connection.execute(names))
+        names = select(entries.c.population).where(MOVES).distinct().order_by(entries.c.population)
+        return tuple(types_checked(_plain(row))["population"] for row in self._connection.execute(names).mappings())
 
     def history(self, key: str) -> History | None:
         """Return what happened to the reservation `key`; None if there is none."""
-        reserve = self._connection.execute(
-            select(entries).where(entries.c.key == key, entries.c.kind == "reserve")
-        ).one_or_none()
+        reserve = (
+            self._connection.execute(select(entries).where(entries.c.key == key, entries.c.kind == "reserve"))
+            .mappings()
+            .one_or_none()
+        )
         if reserve is None:
             return None
         # Rounds repeat the same events: grouping them keeps the cost of a commit flat over a long run.
@@ -57,13 +85,16 @@ class Pages:
             select(entries.c.kind, entries.c.events, func.count().label("times"))
             .where(entries.c.key == key, entries.c.kind != "reserve")
             .group_by(entries.c.kind, entries.c.events)
-        ).all()
+        ).mappings()
         committed: Counter[Event] = Counter()
+        voided = False
         for row in later:
-            _checked(row)
-            if row.kind == "commit":
-                committed.update({event: n * row.times for event, n in flatten(_events(row.events)).items()})
-        return History(_entry(reserve), committed, voided=any(row.kind == "void" for row in later))
+            types_checked(_plain(row))
+            voided |= row["kind"] == "void"
+            if row["kind"] == "commit":
+                drawn = flatten(events_of(row["events"]))
+                committed.update({event: n * row["times"] for event, n in drawn.items()})
+        return History(read_row(_plain(reserve)).entry, committed, voided=voided)
 
     def was_committed(self, key: str, commit_key: str) -> bool:
         """Return whether the reservation `key` has a commit of this name."""
@@ -72,84 +103,44 @@ class Pages:
         )
         return self._connection.execute(same).first() is not None
 
-    def rows(self, population: str | None = None) -> Iterator[tuple[Entry, Standing]]:
-        """Yield all entries, or those of one population, in order, each with the totals stored beside it."""
+    def stored(self, population: str | None = None, kind: Kind | None = None) -> Iterator[Mapping[str, Any]]:
+        """Yield all rows as they are stored, or those of one population or kind, in order."""
         query = select(entries).order_by(entries.c.seq)
         if population is not None:
             query = query.where(entries.c.population == population)
-        for row in self._connection.execute(query):
-            yield _entry(row), _standing(row)
+        if kind is not None:
+            query = query.where(entries.c.kind == kind)
+        for row in self._connection.execute(query.execution_options(yield_per=_BATCH)).mappings():
+            yield _plain(row)
 
-    def append(self, kind: Kind, before: Standing, amount: Amount, **fields: Any) -> Entry:
+    def rows(self, population: str | None = None, kind: Kind | None = None) -> Iterator[Row]:
+        """Yield all rows, or those of one population or kind, in order."""
+        return map(read_row, self.stored(population, kind))
+
+    def append(
+        self, kind: Kind, before: Standing, amount: Amount, *, signing_key: SigningKey | None = None, **fields: Any
+    ) -> Entry:
         """Append one entry that moves `amount`; `fields` are the other attributes of `Entry`."""
-        last: int = self._connection.execute(select(func.coalesce(func.max(entries.c.seq), 0))).scalar_one()
+        head = self.head()
         entry = Entry(
-            seq=last + 1,
+            seq=head.seq + 1,
             kind=kind,
             time=datetime.now(UTC).isoformat(timespec="microseconds"),
             population=before.population,
             unit=before.unit,
             relation=before.relation,
+            filter=before.filter,
             amount=amount,
             **fields,
         )
-        self._connection.execute(insert(entries).values(_values(entry, before.after(kind, amount))))
+        entry, values = sealed(entry, before.after(kind, amount, entry.curve), head.hash)
+        if signing_key is not None:
+            entry = sign_entry(entry, signing_key)
+            values["signature"] = entry.signature
+        self._connection.execute(insert(entries).values(values))
+        self._head = Head(self.ledger, entry.seq, entry.hash)
         return entry
 
 
-def _values(entry: Entry, after: Standing) -> dict[str, Any]:
-    values: dict[str, Any] = {name: getattr(entry, name) for name in _COPIED}
-    values |= {"filter": _SUM, "events": _text(entry.events)}
-    values |= {"nano_epsilon": entry.amount.nano_epsilon, "atto_delta": entry.amount.atto_delta}
-    for name in ("granted", "reserved", "spent"):
-        total: Amount = getattr(after, name)
-        values |= {f"{name}_nano_epsilon": total.nano_epsilon, f"{name}_atto_delta": total.atto_delta}
-    return values
-
-
-def _checked(row: Row[Any]) -> Row[Any]:
-    # SQLite stores any type in any column, so a damaged row can hold anything.
-    for name, value in row._mapping.items():
-        if name in entries.c and not isinstance(value, entries.c[name].type.python_type):
-            _damaged(f"a row of the ledger holds {type(value).__name__} as {name}")
-    return row
-
-
-def _entry(row: Row[Any]) -> Entry:
-    _checked(row)
-    fields = {name: getattr(row, name) for name in _COPIED}
-    if row.kind not in get_args(Kind):
-        _damaged(f"row {row.seq} of the ledger is of the unknown kind {row.kind!r}")
-    return Entry(amount=Amount(row.nano_epsilon, row.atto_delta), events=_events(row.events), **fields)
-
-
-def _standing(row: Row[Any]) -> Standing:
-    _checked(row)
-    if row.filter != _SUM:
-        _damaged(f"row {row.seq} of the ledger names the unknown filter {row.filter!r}")
-    return Standing(
-        population=row.population,
-        unit=row.unit,
-        relation=row.relation,
-        granted=Amount(row.granted_nano_epsilon, row.granted_atto_delta),
-        reserved=Amount(row.reserved_nano_epsilon, row.reserved_atto_delta),
-        spent=Amount(row.spent_nano_epsilon, row.spent_atto_delta),
-    )
-
-
-def _text(described: Iterable[Event]) -> str:
-    return "[" + ",".join(events.to_json(event) for event in described) + "]"
-
-
-@functools.lru_cache(maxsize=1024)
-def _events(text: str) -> tuple[Event, ...]:
-    try:
-        return tuple(events.from_json(json.dumps(plain)) for plain in json.loads(text))
-    except (ValueError, TypeError, ReticentError) as error:
-        _damaged(f"the ledger holds a description of events that cannot be read ({type(error).__name__})")
-
-
-def _damaged(message: str) -> NoReturn:
-    raise EnvironmentFault(
-        "ledger-damaged", message, hint="restore the file from a backup that is not older than the last release"
-    )
+def _plain(row: RowMapping) -> dict[str, Any]:
+    return {str(name): value for name, value in row.items()}

@@ -1,9 +1,9 @@
 """The tables: one row for each event, appended and never changed.
 
 Each row carries the amount it moves and the population's totals after it (a bank statement), so that a balance is one
-look at the last row, and a wrong row shows when the rows are added up again (`Ledger.verify`). The layout is meant to
-last: `seq` has no gaps, so a chain of hashes can be laid beside it; the events are stored as descriptions, so another
-filter can price them anew; `filter` names the rule under which the totals are to be read, and only "sum" binds them.
+look at the last row that moved something, and a wrong row shows when the rows are added up again (`Ledger.verify`).
+Each row also carries the hash of the row before it and its own (`chain`). Amounts are whole numbers; Renyi curves are
+texts (`filters`). This is form 2; `migrations` brings older ones here.
 """
 
 from __future__ import annotations
@@ -23,15 +23,30 @@ from sqlalchemy import (
     text,
 )
 
-__all__ = ["SCHEMA_VERSION", "entries", "metadata", "schema"]
+__all__ = ["MIGRATIONS_TABLE", "MOVES", "SCHEMA_VERSION", "entries", "metadata", "migrations", "schema"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+MIGRATIONS_TABLE = "reticent_migrations"
+
+MOVES = text("(nano_epsilon > 0 or atto_delta > 0)")
+"""True of the rows after which totals differ; spelled once, so that queries use the index."""
 
 metadata = MetaData()
 
-schema = Table("reticent_ledger", metadata, Column("version", Integer, nullable=False))
+schema = Table(
+    "reticent_ledger",
+    metadata,
+    Column("version", Integer, nullable=False),
+    Column("ledger", String(32), nullable=False),
+)
+
+migrations = Table(MIGRATIONS_TABLE, metadata, Column("version_num", String(32), primary_key=True))
 
 _TOTALS = ("granted", "reserved", "spent")
+_TEXTS = (
+    *("key", "commit_key", "dataset", "purpose", "plan_hash", "events", "reason", "signer", "members"),
+    *("curve", "held_curve", "spent_curve"),
+)
 
 entries = Table(
     "reticent_entries",
@@ -43,14 +58,8 @@ entries = Table(
     Column("unit", String(16), nullable=False),
     Column("relation", String(32), nullable=False),
     Column("filter", String(16), nullable=False),
-    Column("key", Text, nullable=False),
-    Column("commit_key", Text, nullable=False),
-    Column("dataset", Text, nullable=False),
-    Column("purpose", Text, nullable=False),
-    Column("plan_hash", Text, nullable=False),
-    Column("events", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("signer", Text, nullable=False),
+    Column("favoured", Integer, nullable=False),
+    *(Column(name, Text, nullable=False) for name in _TEXTS),
     Column("nano_epsilon", BigInteger, nullable=False),
     Column("atto_delta", BigInteger, nullable=False),
     *(
@@ -58,7 +67,10 @@ entries = Table(
         for total in _TOTALS
         for step in ("nano_epsilon", "atto_delta")
     ),
-    CheckConstraint("kind in ('grant', 'reserve', 'commit', 'void')", name="known_kind"),
+    Column("previous", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+    Column("signature", String(128), nullable=False),
+    CheckConstraint("kind in ('grant', 'reserve', 'commit', 'void', 'disjoint')", name="known_kind"),
     CheckConstraint(
         "nano_epsilon >= 0 and atto_delta >= 0 and reserved_nano_epsilon >= 0 and reserved_atto_delta >= 0",
         name="no_negative_amount",
@@ -69,8 +81,17 @@ entries = Table(
         " and reserved_atto_delta + spent_atto_delta <= granted_atto_delta)",
         name="within_the_grant",
     ),
-    Index("reticent_entries_of_population", "population", "seq"),
+    # And a program that forgets the lock cannot lay two rows after one.
+    Index("reticent_one_successor", "previous", unique=True),
     Index("reticent_entries_of_key", "key", "kind"),
+)
+
+Index(
+    "reticent_entries_that_move",
+    entries.c.population,
+    entries.c.seq,
+    sqlite_where=MOVES,
+    postgresql_where=MOVES,
 )
 
 for _kind, _columns in (("reserve", ("key",)), ("commit", ("key", "commit_key")), ("void", ("key",))):
@@ -83,13 +104,26 @@ for _kind, _columns in (("reserve", ("key",)), ("commit", ("key", "commit_key"))
         postgresql_where=_where,
     )
 
+
+def _after_create(statement: str, dialect: str) -> None:
+    # Against accidents, not against whoever owns the database.
+    event.listen(entries, "after_create", DDL(statement).execute_if(dialect=dialect))  # type: ignore[no-untyped-call]
+
+
 for _change in ("update", "delete"):
-    # Against accidents, not against whoever owns the file.
-    event.listen(
-        entries,
-        "after_create",
-        DDL(  # type: ignore[no-untyped-call]
-            f"create trigger reticent_no_{_change} before {_change} on reticent_entries "
-            "begin select raise(abort, 'the ledger is append-only'); end"
-        ).execute_if(dialect="sqlite"),
+    _after_create(
+        f"create trigger reticent_no_{_change} before {_change} on reticent_entries "
+        "begin select raise(abort, 'the ledger is append-only'); end",
+        "sqlite",
     )
+
+_after_create(
+    "create function reticent_append_only() returns trigger language plpgsql as "
+    "$$ begin raise exception 'the ledger is append-only'; end $$",
+    "postgresql",
+)
+_after_create(
+    "create trigger reticent_no_change before update or delete or truncate on reticent_entries "
+    "for each statement execute function reticent_append_only()",
+    "postgresql",
+)

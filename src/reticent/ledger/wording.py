@@ -9,9 +9,12 @@ from collections.abc import Iterable
 
 from reticent.errors import PolicyRefused, UsageError
 from reticent.ledger.amounts import Amount
-from reticent.ledger.entries import Standing
+from reticent.ledger.entries import Balance, Standing
 
-__all__ = ["budget_exhausted", "check_population", "check_text", "grant_command", "no_grant"]
+__all__ = ["budget_exhausted", "check_population", "check_signer", "check_text", "grant_command", "no_grant"]
+
+_SIGNER = "YOUR NAME"
+"""What the commands in refusals have as signer: it is refused, so that nobody signs by pasting."""
 
 _POPULATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/+-]{0,99}")
 _LONGEST = 500
@@ -31,13 +34,13 @@ def check_population(name: str) -> None:
         )
 
 
-def check_text(name: str, value: str, *, empty: bool = False) -> None:
+def check_text(name: str, value: str) -> None:
     """Refuse what cannot be printed on one line of a report.
 
     Raises:
-      UsageError: If `value` is empty (unless `empty` allows it), longer than 500 characters or not printable.
+      UsageError: If `value` is empty, longer than 500 characters or not printable.
     """
-    if not isinstance(value, str) or not (value or empty) or len(value) > _LONGEST or not value.isprintable():
+    if not isinstance(value, str) or not value.strip() or len(value) > _LONGEST or not value.isprintable():
         raise UsageError(
             "invalid-ledger-text",
             f"{name} is {str(value)[:60]!r}",
@@ -45,11 +48,26 @@ def check_text(name: str, value: str, *, empty: bool = False) -> None:
         )
 
 
+def check_signer(name: str) -> None:
+    """Refuse a grant that nobody answers for.
+
+    Raises:
+      UsageError: If `name` is no name, or the placeholder of a command that was pasted as it stood.
+    """
+    check_text("signer", name)
+    if name.strip().upper() == _SIGNER:
+        raise UsageError(
+            "signer-missing",
+            f"signer is {name!r}",
+            hint="put the name of the person who answers for these people in its place: --signer 'Dr. Ada Byron'",
+        )
+
+
 def grant_command(*, url: str, population: str, amount: Amount, unit: str, relation: str, purpose: str) -> str:
-    """Return the command that grants `amount`, ready for a shell."""
+    """Return the command that grants `amount`, ready for a shell but for the name of the signer."""
     words = ["reticent", "ledger", "grant", population, "--epsilon", amount.epsilon_text()]
     words += ["--delta", amount.delta_text(), "--unit", unit, "--relation", relation]
-    words += ["--reason", f"for {purpose}", "--ledger", url]
+    words += ["--reason", f"for {purpose}", "--ledger", url, "--signer", _SIGNER]
     return shlex.join(words)
 
 
@@ -67,12 +85,16 @@ def no_grant(population: str, *, known: Iterable[str], cost: Amount, command: st
 
 def budget_exhausted(standing: Standing, *, cost: Amount, command: str) -> PolicyRefused:
     """Return the refusal for a plan that does not fit into what is left."""
-    left = standing.left
+    balance = Balance.of(standing)
+    if standing.filter == "sum":
+        needs = f"this plan needs epsilon {cost.epsilon_text()} and delta {cost.delta_text()}"
+        left = f"epsilon {balance.left_epsilon:.9g} and delta {balance.left_delta:.9g} are left"
+    else:
+        needs = f"this plan would raise the epsilon of all plans together by {cost.epsilon_text()} (Renyi filter)"
+        left = f"{balance.left_epsilon:.9g} is left"
     return PolicyRefused(
         "budget-exhausted",
-        f"population {standing.population!r}: this plan needs epsilon {cost.epsilon_text()} and delta "
-        f"{cost.delta_text()}, but epsilon {left.epsilon_text()} and delta {left.delta_text()} are left "
-        f"(granted {standing.granted.epsilon_text()}, spent {standing.spent.epsilon_text()}, "
-        f"reserved {standing.reserved.epsilon_text()})",
+        f"population {standing.population!r}: {needs}, but {left} (granted {balance.granted_epsilon:.9g}, "
+        f"spent {balance.spent_epsilon:.9g}, reserved {balance.reserved_epsilon:.9g})",
         hint=f"plan for less, or have the rest allowed: {command}",
     )
