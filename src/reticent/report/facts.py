@@ -236,6 +236,30 @@ class Utility(_Fact):
     confusion: tuple[tuple[float, ...], ...]
 
 
+class StatisticFact(_Fact):
+    """One released statistic; `label` is the category, level or cell of one that has several numbers.
+
+    `noise` is the standard deviation of the noise in `value`, `low` and `high` are the ends of its interval.
+    """
+
+    statistic: str
+    label: str
+    value: float
+    noise: float
+    low: float
+    high: float
+
+
+class Statistics(_Fact):
+    """The statistics that were released before the first round, over the sites `contributors`."""
+
+    noised: bool
+    confidence: float
+    rows_per_person: int | None
+    contributors: tuple[str, ...]
+    rows: tuple[StatisticFact, ...]
+
+
 class RoundFact(_Fact):
     """One completed round; `absent` maps a site to a reason. Bytes are summed over the sites.
 
@@ -312,6 +336,7 @@ class Facts(_Fact):
     utility: Utility
     rounds: tuple[RoundFact, ...]
     leakage: tuple[LeakageFact, ...] = ()
+    statistics: Statistics | None = None
     assumptions: tuple[str, ...]
     not_covered: tuple[str, ...]
     settings: dict[str, str]

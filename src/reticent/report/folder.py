@@ -17,7 +17,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from reticent.errors import EnvironmentFault, UsageError
 from reticent.study.plan import Plan
 
-__all__ = ["BaselineFile", "BaselineRow", "Checkpoint", "MetricsLine", "RoundLine", "RunFile", "RunFolder"]
+__all__ = [
+    "BaselineFile",
+    "BaselineRow",
+    "Checkpoint",
+    "MetricsLine",
+    "RoundLine",
+    "RunFile",
+    "RunFolder",
+    "StatisticRow",
+    "StatisticsLine",
+]
 
 
 class _Line(BaseModel):
@@ -37,7 +47,8 @@ class RunFile(_Line):
 class RoundLine(_Line):
     """One completed task in `log.jsonl`; `absent` maps a site to the reason why it did not contribute.
 
-    A round has the task `train` and, where figures are released after it, the task `evaluate`.
+    A round has the task `train` and, where figures are released after it, the task `evaluate`. Round 0 is the task
+    `statistics`, where the plan asks for any.
     """
 
     task: str = "train"
@@ -60,6 +71,24 @@ class MetricsLine(_Line):
     accuracy_deviation: float | None = None
     auc: float | None = None
     contributors: tuple[str, ...] = ()
+
+
+class StatisticRow(_Line):
+    """One number of the released statistics."""
+
+    statistic: str
+    label: str = ""
+    value: float = Field(allow_inf_nan=False)
+    noise: float = Field(allow_inf_nan=False)
+    low: float = Field(allow_inf_nan=False)
+    high: float = Field(allow_inf_nan=False)
+
+
+class StatisticsLine(_Line):
+    """The released statistics in `log.jsonl`; noised where an epsilon is claimed."""
+
+    answers: tuple[StatisticRow, ...]
+    contributors: tuple[str, ...]
 
 
 class LeakageLine(_Line):
@@ -160,6 +189,11 @@ class RunFolder:
         """Return the released evaluations, one for each round that has one."""
         found = {line.round: line for line in _parse(MetricsLine, self._events("metrics"), self.path)}
         return tuple(found[number] for number in sorted(found))
+
+    def statistics(self) -> StatisticsLine | None:
+        """Return the released statistics; those of the last attempt, None if there are none."""
+        found = _parse(StatisticsLine, self._events("statistics"), self.path)
+        return found[-1] if found else None
 
     def leakage(self) -> tuple[LeakageLine, ...]:
         """Return what known attacks found in the messages, as the run measured it last."""

@@ -21,6 +21,8 @@ from reticent.report.facts import (
     RunFact,
     Seen,
     SiteFact,
+    StatisticFact,
+    Statistics,
     StudyFact,
     Utility,
 )
@@ -63,6 +65,7 @@ def gather(run_folder: Path | str, *ledgers: Ledger) -> Facts:
         utility=_utility(folder),
         rounds=_rounds(folder),
         leakage=tuple(LeakageFact(**line.model_dump()) for line in folder.leakage()),
+        statistics=_statistics(folder),
         assumptions=plan.assumptions,
         not_covered=plan.not_covered,
         settings=_settings(plan),
@@ -138,6 +141,8 @@ def _releases(plan: Plan, site: SitePlan, charges: Charges) -> tuple[ReleaseFact
     spare = 0 if plan.privacy is None else plan.privacy.spare_executions
     times = rounds + spare if plan.computation is None else 1  # shares release nothing; what is opened is opened once
     found = [_release(plan, message(plan), plan.execution(site.name), times, charges)]
+    if plan.statistics is not None:
+        found.append(_release(plan, "one vector of statistics", plan.described(), 1 + spare, charges))
     if evaluations:
         what = "confusion counts of one evaluation"
         found.append(_release(plan, what, plan.evaluation(), evaluations + spare, charges))
@@ -159,6 +164,19 @@ def _epsilon(plan: Plan, events: Sequence[Event]) -> float | None:
     if plan.privacy is None:
         return None
     return finite_epsilon(events, delta=plan.privacy.delta, relation=plan.privacy.relation)
+
+
+def _statistics(folder: RunFolder) -> Statistics | None:
+    line, part = folder.statistics(), folder.plan.statistics
+    if line is None or part is None:
+        return None
+    return Statistics(
+        noised=part.noise_multiplier is not None,
+        confidence=part.confidence,
+        rows_per_person=part.rows_per_person,
+        contributors=line.contributors,
+        rows=tuple(StatisticFact(**row.model_dump()) for row in line.answers),
+    )
 
 
 def _utility(folder: RunFolder) -> Utility:

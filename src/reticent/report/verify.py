@@ -214,14 +214,17 @@ def _rederived(folder: RunFolder, site: SitePlan, charges: Charges) -> Check:
 
 def _nothing_unpaid(folder: RunFolder, site: SitePlan, charges: Charges) -> Check:
     tasks = [line.task for line in folder.tasks() if site.name in line.contributors]
-    rounds, evaluations = tasks.count("train"), tasks.count("evaluate")
-    execution, evaluation = folder.plan.execution(site.name), folder.plan.evaluation()
-    paid_rounds = charges.times(execution) if execution is not None else 0
-    paid_evaluations = charges.times(evaluation) if evaluation is not None else 0
+    kinds = {"train": "rounds", "evaluate": "evaluations", "statistics": "statistics"}
+    made = {task: tasks.count(task) for task in kinds if task in tasks or task == "train"}
+    events = {task: folder.plan.discloses(task, site.name) for task in made}
+    paid = {task: 0 if event is None else charges.times(event) for task, event in events.items()}
+    # Two tasks with the same noise are one event in the ledger: its commits pay for both together.
+    owed = {task: sum(made[other] for other in made if events[other] == events[task]) for task in made}
+    shown = " and ".join(f"{times} {kinds[task]}" for task, times in made.items())
+    committed = " and ".join(str(times) for times in paid.values())
     return _check(
         f"site {site.name}: every release was paid for",
-        rounds <= paid_rounds and evaluations <= paid_evaluations,
-        f"{rounds} rounds and {evaluations} evaluations in the log, {paid_rounds} and {paid_evaluations} committed",
-        f"the log shows {rounds} rounds and {evaluations} evaluations of this site, and its ledger only {paid_rounds} "
-        f"and {paid_evaluations} commits",
+        all(owed[task] <= paid[task] for task in made),
+        f"{shown} in the log, {committed} committed",
+        f"the log shows {shown} of this site, and its ledger only {committed} commits",
     )
