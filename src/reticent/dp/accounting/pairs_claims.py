@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reticent.dp.accounting.pairs import Atoms, Pair
+from reticent.dp.accounting.pairs_lattice import LEAST_SMOOTHED
 from reticent.dp.accounting.renyi import RENYI_ORDERS, renyi_curve
 from reticent.dp.events import ApproximateDP, BoundedRange, DiscreteGaussian, Event, PureDP, Repeated
 from reticent.dp.release import Relation
@@ -74,7 +75,7 @@ class BoundedRangePair:
 def joins(event: Event) -> bool:
     """Say whether events of this kind are better added up by their Renyi curves first (`joined`)."""
     return isinstance(event, BoundedRange) or (
-        isinstance(event, DiscreteGaussian) and (event.coordinates > 1 or event.sigma > 4000.0)
+        isinstance(event, DiscreteGaussian) and event.coordinates > 1 and event.sigma < LEAST_SMOOTHED
     )
 
 

@@ -31,26 +31,24 @@ from numpy.typing import NDArray
 
 from reticent.dp.accounting.moments import distance
 from reticent.dp.accounting.pairs import Atoms, Pair
+from reticent.dp.accounting.pairs_lattice import discrete_gaussian
 from reticent.dp.accounting.renyi import unsupported
 from reticent.dp.events import DiscreteGaussian, DiscreteLaplace, Laplace, RandomizedResponse
 from reticent.dp.release import Relation
 
-__all__ = ["DiscreteGaussianPair", "DiscreteLaplacePair", "LaplacePair", "pairs"]
+__all__ = ["DiscreteLaplacePair", "LaplacePair", "pairs"]
 
 Losses = NDArray[np.float64]
 
 _UP = 1 + 1e-14
 """More than the rounding errors of one of the closed forms below."""
 
-_LARGEST_SIGMA = 4000.0
-"""Beyond, the atoms of a discrete Gaussian are too many, and its Renyi curve is used."""
-
 NOTHING = Atoms(np.zeros(1), np.ones(1))
 EVERYTHING = Atoms(np.zeros(1), np.zeros(1), infinite=1.0)
 
 
 def pairs(event: Laplace | DiscreteGaussian | DiscreteLaplace | RandomizedResponse, relation: Relation) -> tuple[Pair]:
-    """Return the pair that dominates `event`; a wide or multivariate discrete Gaussian has none here.
+    """Return the pair that dominates `event`.
 
     Raises:
       UsageError: `unsupported-event` for randomized response under add-or-remove-one.
@@ -65,54 +63,8 @@ def pairs(event: Laplace | DiscreteGaussian | DiscreteLaplace | RandomizedRespon
             if relation != "replace_one":
                 raise unsupported(event, relation)
             return (_randomized_response(flip, categories),)
-        case DiscreteGaussian(sigma, sensitivity, 1) if sigma <= _LARGEST_SIGMA:
-            return (DiscreteGaussianPair(sigma, apart * int(sensitivity)) if sigma > 1e-9 else EVERYTHING,)
-    from reticent.dp.accounting.pairs_claims import joined
-
-    return (joined({event: 1}, relation),)
-
-
-class DiscreteGaussianPair:
-    """Integer noise with P(x) proportional to e^(-x^2 / (2 sigma^2)), neighbours `shift` whole steps apart.
-
-    The loss at x is (shift^2 - 2 shift x) / (2 sigma^2) (Canonne, Kamath, Steinke 2020, theorem 7), so that
-    H(e^l) = F(m) - e^l F(m - shift) with m = floor(shift / 2 - l sigma^2 / shift). F is summed from the far tail, in
-    extended precision: the difference has a relative error of about the sum's, over the spacing of the losses.
-    """
-
-    def __init__(self, sigma: float, shift: int) -> None:
-        self.sigma, self.shift = sigma, shift
-        self._reach = math.ceil(12.0 * sigma + 1)  # the mass beyond is below e^-72
-        points = np.arange(-self._reach, self._reach + 1).astype(np.longdouble)
-        masses = np.exp(-points * points / (2 * np.longdouble(sigma) ** 2))
-        self._below = np.cumsum(masses / masses.sum())
-        self._slack = 4 * len(points) * float(np.finfo(np.longdouble).eps) + 1e-15
-        self.infinite = min(1.0, 2 * math.exp(-0.5 * (self._reach / sigma) ** 2) * (1 + sigma))
-
-    def loss_range(self) -> tuple[float, float]:
-        """Return the losses at the two ends of the sums."""
-        top = (self.shift + 2 * self._reach) * (self.shift / (2 * self.sigma**2))
-        return -top, top
-
-    def deltas(self, losses: Losses) -> Losses:
-        """Return H(e^loss), rounded up; for a negative loss from the reverse pair, which is the same."""
-        size = np.abs(losses)
-        with np.errstate(over="ignore"):
-            middle = np.floor(self.shift / 2 - size * (self.sigma * (self.sigma / self.shift)))
-        above = np.zeros(len(losses))
-        for m in (middle, middle + 1, middle - 1):  # rounding may have carried the quotient over a whole number
-            upper, lower = self._mass(m), self._mass(m - self.shift)
-            with np.errstate(under="ignore", over="ignore"):
-                found = upper - np.exp(size.astype(np.longdouble)) * lower + self._slack * upper
-            above = np.fmax(above, found.astype(np.float64))
-        above = np.minimum(above + self.infinite, 1.0)
-        negative = -np.expm1(-size) + np.exp(-size) * above
-        return np.asarray(np.where(losses < 0, negative, above), dtype=np.float64)
-
-    def _mass(self, m: Losses) -> NDArray[np.longdouble]:
-        """Return F(m), without the mass beyond the reach."""
-        index = np.clip(m + self._reach, -1.0, 2.0 * self._reach).astype(np.int64)
-        return np.where(index < 0, np.longdouble(0), self._below[np.maximum(index, 0)])
+        case DiscreteGaussian(sigma, sensitivity, coordinates):
+            return (discrete_gaussian(sigma, apart * sensitivity, coordinates) if sigma > 1e-9 else EVERYTHING,)
 
 
 @dataclass(frozen=True, slots=True)
