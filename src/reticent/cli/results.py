@@ -49,6 +49,7 @@ def summary(facts: Any, folder: Path) -> str:
         noised = " (noised and paid for)" if utility.noised else ""
         auc = "" if last.auc is None else f", AUC {last.auc:.3f}"
         lines += ["", f"released accuracy after round {last.round}: {last.accuracy:.3f}{noise}{noised}{auc}"]
+    lines += _statistics(facts.statistics)
     if utility.baselines:
         width = max(len(row.name) for row in utility.baselines)
         lines += ["", f"{utility.metric} (public data, exact, not part of the promise):"]
@@ -56,6 +57,20 @@ def summary(facts: Any, folder: Path) -> str:
             spread = f" +- {row.spread:.3f} over {row.seeds} seeds" if row.spread is not None else ""
             lines.append(f"  {row.name:{width}}  {row.value:.3f}{spread}")
     return "\n".join([*lines, "", f"report: {folder / 'report.html'}"])
+
+
+def _statistics(found: Any) -> list[str]:
+    """Return a table of the released statistics; nothing where there are none."""
+    if found is None:
+        return []
+    how = "noised and paid for" if found.noised else "exact"
+    names = [f"{row.statistic} {row.label}".strip() for row in found.rows]
+    width = max(map(len, names))
+    rows = [
+        f"  {name:{width}}  {row.value:.6g} ({row.low:.6g} to {row.high:.6g})"
+        for name, row in zip(names, found.rows, strict=True)
+    ]
+    return ["", f"released statistics ({how}; {found.confidence:.0%} intervals):", *rows]
 
 
 def report(folder: Path, law: str | None, open_page: bool, chosen: Format) -> None:
