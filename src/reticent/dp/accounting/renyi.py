@@ -77,11 +77,9 @@ def _log_moments(event: Single, relation: Relation) -> Curve:
     mechanism = event.event if isinstance(event, PoissonSampled | SampledWithoutReplacement) else event
     if not isinstance(mechanism, Mechanism):
         raise UsageError("unknown-event", f"not an event: {event!r}", hint="use the types of reticent.dp.events")
-    if isinstance(mechanism, RandomizedResponse) and relation != "replace_one":
-        raise unsupported(event, relation)
+    if isinstance(mechanism, RandomizedResponse) and (relation != "replace_one" or mechanism is not event):
+        raise unsupported(event, relation)  # it shows who answered, and so who is in a sample
     match event:
-        case PoissonSampled(_, RandomizedResponse()):
-            raise unsupported(event, relation)
         case PoissonSampled(probability, _):
             return poisson_moments(mechanism, float(probability), relation, RENYI_ORDERS)
         case SampledWithoutReplacement(population, size, _):
