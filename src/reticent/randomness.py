@@ -60,26 +60,28 @@ def derive(secret: bytes, *, info: bytes, length: int = 32) -> bytes:
 
 
 class Keystream:
-    """One stream of uniform bytes, used once: AES-128 in counter mode, counter from zero, over zeros.
+    """One stream of uniform bytes, used once: AES-128 in counter mode over zeros, 16 bytes for each counter.
 
     Two streams of one key are equal, and continue where the last call stopped, so that any way of cutting the calls
     gives the same bytes.
 
     Args:
       key: 16 bytes: derived by `derive` for this one purpose, or a known answer in a test.
+      block: The counter to begin with, so that a place of a long stream can be read alone. Two places of one key are
+        independent where their counters do not meet.
 
     Raises:
       InternalError: If the key has another length.
     """
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, *, block: int = 0) -> None:
         if len(key) != KEY_BYTES:
             raise InternalError(
                 "keystream-key-length",
                 f"a keystream was given a key of {len(key)} bytes",
                 hint=f"give {KEY_BYTES} bytes, from Keystream.fresh() or reticent.randomness.derive",
             )
-        self._cipher = Cipher(algorithms.AES(key), modes.CTR(bytes(16))).encryptor()
+        self._cipher = Cipher(algorithms.AES(key), modes.CTR(block.to_bytes(16, "big"))).encryptor()
         self._process = os.getpid()
 
     @classmethod
@@ -112,6 +114,15 @@ class Keystream:
             self._cipher.update_into(_ZEROS if len(part) == _BLOCK else _ZEROS[: len(part)], part)
         if out.dtype.byteorder == ">" or (out.dtype.byteorder == "=" and not np.little_endian):
             out.byteswap(inplace=True)
+
+    def subkey(self) -> bytes:
+        """Return the next 16 bytes of the stream, as the key of another stream.
+
+        For a kernel that makes its own keystream. Nobody else sees these 16 bytes: they have left this stream, which
+        goes on behind them, so every call gives another key. A stream under it is as good as uniform while AES-128 is
+        pseudorandom: once for this stream, once for the new one. Whoever takes the key uses it once and drops it.
+        """
+        return self.bytes(KEY_BYTES)
 
     def bytes(self, n: int) -> bytes:
         """Return the next `n` bytes."""

@@ -4,35 +4,37 @@
 continuous Gaussian holds for the integer result, and there are no low-order bits to attack (Mironov, CCS 2012, for
 Laplace; Jin et al., S&P 2022, for Gaussians).
 
-One draw is a uniform real U in (0, 1/2), read bit by bit, and a sign. 64 bits are read first and turned around in
-floating point, `|X| = -scale * ndtri(U)`. The error of that is bounded (`GUARD`); a draw that lies nearer to a
-rounding boundary than its error, and every draw in the far tail, is decided instead by comparing the interval of U
-with the exact probability of the boundary (mpmath), reading more bits while the interval straddles it. After
-`_MAX_BITS` bits the draw is decided arbitrarily; that changes the distribution by at most `TOTAL_VARIATION` per draw,
-which `reticent.dp.epsilon` charges.
+**The definition.** A key of 16 secret bytes gives every draw its own bits, by AES-128 in counter mode (counters are
+128-bit and big-endian, words little-endian): draw i has word i of the stream that begins at counter 0, and after it the
+words of the stream that begins at counter (i + 1) * 2^64. No two of these streams meet. The top bit of the first word
+is the sign; its other 63 bits, then all bits of the following words, are the binary digits of a real U, uniform on
+(0, 1/2), behind the point and one zero. The draw's magnitude is the least n >= 0 with U > P(N(0, 1) > (n + 1/2) / scale):
+that is round(|X|) for the X whose upper tail is U. Nothing in this depends on how it is computed.
+
+**The computation.** A kernel (`reticent.kernels`: C++ or numpy) turns the first word around in floating point. The error
+of that is bounded by the kernel's guard; where a rounding boundary lies nearer than the error, and in the far tail, the
+kernel does not decide. These draws, about one in a million, are decided here, by comparing the interval of U with the
+exact probability of the boundary (mpmath), reading more words while the interval straddles it. So any kernel with a
+sound guard gives the same draws, bit for bit. After `_MAX_BITS` bits a draw is decided arbitrarily; that changes the
+distribution by at most `TOTAL_VARIATION` per draw, which `reticent.dp.epsilon` charges.
+
+How long a call takes depends on how many draws were doubtful, so on the noise, a little: it is not for answers whose
+time a stranger can measure to the microsecond.
 """
 
 from __future__ import annotations
 
 from fractions import Fraction
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reticent import kernels
 from reticent.errors import UsageError
 from reticent.randomness import Keystream
 
-__all__ = ["GUARD", "LARGEST_SCALE", "TOTAL_VARIATION", "rounded_gaussian"]
-
-GUARD = 2.0**-40
-"""Bound on |computed - exact| / (1 + |x|) of the fast path, in standard deviations.
-
-It covers, with U >= 2^-20: the 64-bit interval of U (relative width 2^-44, times Phi(-x)/phi(x) <= 1.26), the
-conversion to float64 (2^-53), the product with the scale (2^-53), and scipy.special.ndtri (Cephes: relative error
-below 1e-14; a test measures it against mpmath)."""
-
-TAIL = 2.0**-20
-"""Below this U, 64 bits say too little: the exact path reads on."""
+__all__ = ["LARGEST_SCALE", "TOTAL_VARIATION", "rounded_gaussian"]
 
 LARGEST_SCALE = 2.0**40
 _MAX_BITS = 1024
@@ -43,8 +45,7 @@ TOTAL_VARIATION = 2.0**-970
 _FARTHEST = Fraction(64)
 """Beyond 64 standard deviations lies less than 2^-2900, below anything that 1024 bits resolve."""
 
-_CHUNK = 1 << 17
-_MAGNITUDE = np.uint64((1 << 63) - 1)
+_MAGNITUDE = (1 << 63) - 1
 
 
 def rounded_gaussian(scale: float, size: int, keystream: Keystream) -> NDArray[np.int64]:
@@ -53,7 +54,7 @@ def rounded_gaussian(scale: float, size: int, keystream: Keystream) -> NDArray[n
     Args:
       scale: Standard deviation in grid units, above 0 and at most 2^40.
       size: Number of draws, 0 or larger.
-      keystream: Secret random words, used by nobody else.
+      keystream: Secret random bytes, used by nobody else. Its next 16 are the key of these draws.
 
     Returns:
       int64 `(size,)`; no magnitude exceeds 38 * scale.
@@ -69,40 +70,27 @@ def rounded_gaussian(scale: float, size: int, keystream: Keystream) -> NDArray[n
         )
     if size < 0:
         raise UsageError("invalid-count", f"size is {size}", hint="give 0 or a larger whole number")
+    return _draws(keystream.subkey(), float(scale), size, kernels.active())
+
+
+def _draws(key: bytes, scale: float, size: int, kernel: kernels.Kernels) -> NDArray[np.int64]:
+    """Return the draws that `key` defines; the kernel has no say in what they are."""
     drawn = np.empty(size, dtype=np.int64)
-    for start in range(0, size, _CHUNK):
-        part = drawn[start : start + _CHUNK]
-        part[:] = _chunk(float(scale), len(part), keystream)
+    for index in kernel.gaussian(key, scale, drawn).tolist():
+        drawn[index] = _exact(key, index, scale)
     return drawn
 
 
-def _chunk(scale: float, size: int, keystream: Keystream) -> NDArray[np.int64]:
-    words = keystream.words(size)
-    magnitudes, ambiguous = _fast(words & _MAGNITUDE, scale)
-    for index in np.flatnonzero(ambiguous):
-        magnitudes[index] = _exact(int(words[index] & _MAGNITUDE), scale, keystream)
-    return np.where(words > _MAGNITUDE, -magnitudes, magnitudes)
-
-
-def _fast(bits: NDArray[np.uint64], scale: float) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return round(|X|) for U in [bits, bits + 1) / 2^64, and which of them must be decided exactly."""
-    from scipy.special import ndtri
-
-    uniform = (bits.astype(np.float64) + 0.5) * 2.0**-64
-    deviations = -ndtri(uniform)
-    scaled = deviations * scale
-    nearest = np.rint(scaled)
-    # A boundary nearer than the error could put the draw on its wrong side.
-    room = 0.5 - np.abs(scaled - nearest)
-    ambiguous = (room <= (1 + deviations) * (GUARD * scale)) | (uniform < TAIL)
-    return nearest.astype(np.int64), ambiguous
-
-
 class _Uniform:
-    """A uniform real in [0, 1/2) of which only as many bits are read as its comparisons need."""
+    """The real U of one draw, in (0, 1/2), of which only as many bits are read as its comparisons need.
 
-    def __init__(self, bits: int, keystream: Keystream) -> None:
-        self._bits, self._read, self._keystream = bits, 64, keystream
+    Args:
+      bits: 2^64 U, rounded down.
+      more: The words that follow.
+    """
+
+    def __init__(self, bits: int, more: Keystream) -> None:
+        self._bits, self._read, self._more = bits, 64, more
 
     def exceeds_tail(self, boundary: Fraction) -> bool:
         """Return whether it is larger than P(N(0, 1) > boundary), for boundary > 0."""
@@ -121,25 +109,26 @@ class _Uniform:
                     return False
             if self._read >= _MAX_BITS:
                 return bool(self._bits + 1 >= tail)  # arbitrary, but ends every search: tails sink below 1
-            self._extend()
-
-    def _extend(self) -> None:
-        self._bits = (self._bits << 64) | int(self._keystream.words(1)[0])
-        self._read += 64
+            self._bits = (self._bits << 64) | int(self._more.words(1)[0])
+            self._read += 64
 
 
-def _exact(bits: int, scale: float, keystream: Keystream) -> int:
-    """Return round(|X|) for U in [bits, bits + 1) / 2^64 by comparisons with exact probabilities only.
+def _exact(key: bytes, index: int, scale: float) -> int:
+    """Return draw number `index` by comparisons with exact probabilities only."""
+    word = int(Keystream(key, block=index // 2).words(2)[index % 2])
+    bits = word & _MAGNITUDE
+    magnitude = _magnitude(_Uniform(bits, Keystream(key, block=(index + 1) << 64)), scale, guess=_guess(bits, scale))
+    return -magnitude if word > _MAGNITUDE else magnitude
 
-    The result is the least n >= 0 with |X| < n + 1/2. The floating-point guess only says where to begin.
-    """
-    uniform = _Uniform(bits, keystream)
+
+def _magnitude(uniform: _Uniform, scale: float, *, guess: int) -> int:
+    """Return the least n >= 0 with U > P(N(0, 1) > (n + 1/2) / scale). The guess only says where to begin."""
     exact_scale = Fraction(scale)
 
     def reaches(n: int) -> bool:
         return uniform.exceeds_tail((n + Fraction(1, 2)) / exact_scale)
 
-    high = _guess(bits, scale)
+    high = guess
     low, step = -1, 1
     while not reaches(high):
         low, high, step = high, high + step, 2 * step
@@ -154,6 +143,4 @@ def _exact(bits: int, scale: float, keystream: Keystream) -> int:
 
 
 def _guess(bits: int, scale: float) -> int:
-    from scipy.special import ndtri
-
-    return round(-float(ndtri((bits + 0.5) * 2.0**-64)) * scale)
+    return round(abs(NormalDist().inv_cdf((bits + 0.5) * 2.0**-64)) * scale)
