@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,25 @@ def test_a_study_from_plan_to_bundle(small_study: Callable[..., Path], cli: Call
     }
     assert cli("predict", tmp_path / "bundle", tmp_path / "new.csv").out.count("\n") == 4
     assert cli("export", run, tmp_path / "bundle").status == 6
+
+
+def test_a_ledger_put_back_to_an_older_state_is_found(
+    small_study: Callable[..., Path], cli: Callable[..., Any], tmp_path: Path
+) -> None:
+    """The ledger of before the run agrees with itself, and would let everything be spent a second time."""
+    path = small_study()
+    (ledger,) = path.parent.glob("*.db")
+    shutil.copy(ledger, tmp_path / "older.db")
+    assert cli("run", path).status == 0
+    run = _only_run(path.parent)
+    assert {file.name for file in (run / "heads").iterdir()} == {"north.json", "south.json", "east.json"}
+    checked = cli("verify", run)
+    assert checked.status == 0
+    assert "its ledger still holds what this run charged" in checked.out
+    shutil.copy(tmp_path / "older.db", ledger)
+    outcome = cli("verify", run)
+    assert outcome.status == 3
+    assert "does not contain the head" in outcome.out + outcome.err
 
 
 def test_the_epsilon_of_the_report_lies_within_the_bounds_of_an_independent_accountant(

@@ -76,6 +76,7 @@ def budget_of(population: str, ledgers: Sequence[Ledger]) -> Budget | None:
                 reserved_delta=balance.reserved_delta,
                 left_epsilon=balance.left_epsilon,
                 left_delta=balance.left_delta,
+                filter=balance.filter,
                 grants=tuple(
                     GrantFact(time=g.time, epsilon=g.epsilon, delta=g.delta, reason=g.reason, signer=g.signer)
                     for g in grants

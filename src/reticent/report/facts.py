@@ -160,6 +160,7 @@ class Budget(_Fact):
     reserved_delta: float
     left_epsilon: float
     left_delta: float
+    filter: str = "sum"
     grants: tuple[GrantFact, ...]
 
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from reticent.errors import EnvironmentFault, UsageError
+from reticent.ledger import Head
 from reticent.study.plan import Plan
 
 __all__ = [
@@ -189,6 +190,11 @@ class RunFolder:
         """Return the released evaluations, one for each round that has one."""
         found = {line.round: line for line in _parse(MetricsLine, self._events("metrics"), self.path)}
         return tuple(found[number] for number in sorted(found))
+
+    def head(self, site: str) -> Head | None:
+        """Return the head of the site's ledger after its last charge in this run; None if it was not kept."""
+        path = self.path / "heads" / f"{site}.json"
+        return Head.parse(_text(path)) if path.exists() else None
 
     def statistics(self) -> StatisticsLine | None:
         """Return the released statistics; those of the last attempt, None if there are none."""

@@ -8,7 +8,7 @@ agree again; against that stand the hashes on a printed and signed report.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -68,6 +68,7 @@ def verify(run_folder: Path | str, *ledgers: Ledger) -> list[Check]:
             checks += _without_noise(folder, site)
             continue
         checks += _site(folder, site, Charges.of(folder, site, sound))
+        checks += _not_rolled_back(folder, site, sound)
     return checks
 
 
@@ -133,6 +134,25 @@ def _ledger(number: int, ledger: Ledger) -> Check:
     except ReticentError as error:
         return Check(name, "failed", error.message)
     return Check(name, "ok", f"{count(entries)} entries, each follows from those before it")
+
+
+def _not_rolled_back(folder: RunFolder, site: SitePlan, ledgers: Sequence[Ledger]) -> Iterator[Check]:
+    """Compare with the head that the run kept: a ledger put back to an older state agrees with itself, not with it."""
+    head = folder.head(site.name)
+    if head is None:
+        return
+    name = f"site {site.name}: its ledger still holds what this run charged"
+    for ledger in ledgers:
+        found = ledger.head()
+        if found is not None and found.ledger == head.ledger:
+            try:
+                ledger.verify(head=head)
+            except ReticentError as error:
+                yield Check(name, "failed", error.message)
+            else:
+                yield Check(name, "ok", f"entry {head.seq} is there, with the hash {head.hash[:16]}...")
+            return
+    yield Check(name, "not checked", f"no ledger that was given and adds up is ledger {head.ledger[:8]}...")
 
 
 def _promise(folder: RunFolder) -> Check:

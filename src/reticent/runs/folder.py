@@ -2,6 +2,7 @@
 
 study.toml  plan.json  run.json  roster.json  log.jsonl  model.safetensors
 checkpoints/round-00007.safetensors
+heads/NAME.json                                                     (anchors of the sites' ledgers)
 coordinator/  identity.key  state  attempts
 sites/NAME/   identity.key  journal/  exact.jsonl  refusals.jsonl        (private to the site)
 """
@@ -98,6 +99,10 @@ class RunFolder:
     def site(self, name: str) -> Path:
         """Return the folder that belongs to one site."""
         return self.path / "sites" / name
+
+    def head_file(self, name: str) -> Path:
+        """Return where the head of a site's ledger is kept: an anchor, which holds nothing private."""
+        return self.path / "heads" / f"{name}.json"
 
     def key(self, party: str) -> SigningKey:
         """Return the signing key of a party."""

@@ -59,6 +59,7 @@ def make_host(
         observer=observer,
         paying_step="open" if plan.split is not None else "update",
         promised=_promised(plan, site),
+        head_file=folder.head_file(site),
     )
 
 

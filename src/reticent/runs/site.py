@@ -66,6 +66,8 @@ class SiteHost:
       total: What the whole plan may release here, spare executions included; None where no epsilon is claimed.
       paying_step: The step of a task that costs what the whole task releases.
       promised: Epsilon of the plan's promise about this site's people; None where none is made about them.
+      head_file: Where the ledger's head after the last charge is kept, for whoever verifies the run: it shows a ledger
+        that was put back to an older state.
     """
 
     def __init__(
@@ -86,8 +88,10 @@ class SiteHost:
         observer: Observer,
         paying_step: str = "update",
         promised: float | None = None,
+        head_file: Path | None = None,
     ) -> None:
         self.name = name
+        self._head_file = head_file
         self._promised = promised
         self._paying_step = paying_step
         self._run = run
@@ -169,6 +173,7 @@ class SiteHost:
         self._tell("commit", "before", request)
         key = f"{self._run}/{self.name}/{request.phase}/{request.round}/{request.attempt}"
         grant = self._charge.commit(key=key, events=release.events)
+        self._keep_head(self._charge)
         self._tell("commit", "after", request, paid=release.counts())
         return grant
 
@@ -222,6 +227,7 @@ class SiteHost:
                 event = Event("reserve", "before", site=self.name)
                 self._observer(event)
                 self._charge = self._reserve(self._total)
+                self._keep_head(self._charge)
                 self._observer(
                     Event("reserve", "after", site=self.name, detail={"committed": self._charge.committed()})
                 )
@@ -268,6 +274,10 @@ class SiteHost:
         return Answer(
             accepted=False, code=said.code, message=said.message, hint=said.hint, exit_status=said.exit_status
         )
+
+    def _keep_head(self, charge: Charge) -> None:
+        if self._head_file is not None and charge.head is not None:
+            durable.write(self._head_file, json.dumps(charge.head.to_plain()).encode())
 
     def _keep(self, request: Request, reply: Reply) -> None:
         """Keep the client's notes, exact figures among them, in the site's own folder."""
