@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from reticent.dp.accounting.orders import RENYI_ORDERS
 from reticent.dp.accounting.pairs import Atoms, Pair
 from reticent.dp.accounting.pairs_lattice import LEAST_SMOOTHED
-from reticent.dp.accounting.renyi import RENYI_ORDERS, renyi_curve
+from reticent.dp.accounting.renyi import renyi_curve
 from reticent.dp.events import ApproximateDP, BoundedRange, DiscreteGaussian, Event, PureDP, Repeated
 from reticent.dp.release import Relation
 
@@ -103,7 +104,7 @@ class RenyiPair:
     proposition 12, whose proof holds for negative x also); H(e^-x) = 1 - e^-x + e^-x H'(e^x) with the reverse H'.
 
     Attributes:
-      curve: `(121,)`, at `RENYI_ORDERS`.
+      curve: `(233,)`, at `RENYI_ORDERS`.
       limit: No loss is larger.
     """
 

@@ -27,8 +27,8 @@ def discrete_gaussian(sigma: float, shift: float, coordinates: int) -> Pair:
         return DiscreteGaussianPair(sigma, int(shift))
     if sigma >= LEAST_SMOOTHED:
         return smoothed(sigma, shift, coordinates)
+    from reticent.dp.accounting.orders import RENYI_ORDERS
     from reticent.dp.accounting.pairs_claims import RenyiPair
-    from reticent.dp.accounting.renyi import RENYI_ORDERS
 
     return RenyiPair(RENYI_ORDERS * (shift / sigma) ** 2 / 2 * (1 + 1e-12))
 

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reticent.dp.accounting.moments import mechanism_moments
+from reticent.dp.accounting.orders import ORDERS_VERSION, RENYI_ORDERS
+from reticent.dp.accounting.replaced_moments import replaced_moments
 from reticent.dp.accounting.sampled_moments import poisson_moments
 from reticent.dp.events import (
     Event,
@@ -27,23 +29,6 @@ __all__ = ["ORDERS_VERSION", "RENYI_ORDERS", "renyi_budget", "renyi_curve", "ren
 
 Curve = NDArray[np.float64]
 
-ORDERS_VERSION = "1"
-"""Names `RENYI_ORDERS`; stored beside every curve. A change of the orders needs a new name."""
-
-
-def _orders() -> Curve:
-    above_one = 2.0 ** (np.arange(-30, 91) / 6)
-    orders = np.where(above_one < 12, 1 + above_one, np.round(1 + above_one))
-    orders.setflags(write=False)
-    return orders
-
-
-RENYI_ORDERS = _orders()
-"""Orders of every curve, `(121,)`, frozen for ever: 1 + 2^(k/6) for k = -30 .. 90, whole numbers from 13 on.
-
-Neighbours differ by a factor of 1.12 in (order - 1), which costs an unsampled Gaussian at most 0.2 % of epsilon.
-"""
-
 
 def renyi_curve(events: Iterable[Event] | Event, *, relation: Relation) -> Curve:
     """Return upper bounds on the Renyi divergence of all `events` on the same data, at `RENYI_ORDERS`.
@@ -53,7 +38,7 @@ def renyi_curve(events: Iterable[Event] | Event, *, relation: Relation) -> Curve
       relation: The neighbouring relation.
 
     Returns:
-      `(121,)`, not negative; infinite where no bound is known, as for any event with a positive delta.
+      `(233,)`, not negative; infinite where no bound is known, as for any event with a positive delta.
 
     Raises:
       UsageError: If the relation is unknown (`invalid-relation`), something is not an event (`unknown-event`), or an
@@ -79,19 +64,13 @@ def _log_moments(event: Single, relation: Relation) -> Curve:
         raise UsageError("unknown-event", f"not an event: {event!r}", hint="use the types of reticent.dp.events")
     if isinstance(mechanism, RandomizedResponse) and (relation != "replace_one" or mechanism is not event):
         raise unsupported(event, relation)  # it shows who answered, and so who is in a sample
-    match event:
-        case PoissonSampled(probability, _):
-            return poisson_moments(mechanism, float(probability), relation, RENYI_ORDERS)
-        case SampledWithoutReplacement(population, size, _):
-            if relation != "replace_one":
-                raise unsupported(event, relation)
-            whole = mechanism_moments(mechanism, relation, RENYI_ORDERS)
-            if size == population:
-                return whole
-            chosen = math.log(size / population)
-            # Joint convexity of the moment: the two outputs agree where the exchanged unit is not in the sample.
-            return np.minimum(whole, np.logaddexp(math.log1p(-size / population), chosen + whole))
-    return mechanism_moments(mechanism, relation, RENYI_ORDERS)
+    if isinstance(event, SampledWithoutReplacement) and relation != "replace_one":
+        raise unsupported(event, relation)
+    if not isinstance(event, PoissonSampled | SampledWithoutReplacement):
+        return mechanism_moments(mechanism, relation, RENYI_ORDERS)
+    if isinstance(event, PoissonSampled) and relation == "add_or_remove_one":
+        return poisson_moments(mechanism, float(event.sampling_probability), RENYI_ORDERS)
+    return replaced_moments(event, RENYI_ORDERS)
 
 
 def unsupported(event: Single, relation: Relation) -> UsageError:
@@ -161,8 +140,9 @@ def _weights(epsilon: float, delta: float, expected: Curve) -> Curve:
         lasts = np.where(whole > 0, whole / np.maximum(expected, 1e-300), -math.inf)
     weights = np.zeros(len(RENYI_ORDERS))
     best = int(np.argmax(lasts))
-    others = [best + step for step in (-12, -8, -4, -2, 2, 4, 8, 12, 20, 36)]
-    others = [order for order in others if 0 <= order < len(weights) and whole[order] > 0]
+    wanted = 1 + (RENYI_ORDERS[best] - 1) * np.array([0.25, 0.4, 0.63, 0.8, 1.26, 1.6, 2.5, 4.0, 10.0, 60.0])
+    others = np.unique(np.minimum(np.searchsorted(RENYI_ORDERS, wanted), len(RENYI_ORDERS) - 1))
+    others = others[(whole[others] > 0) & (others != best)]
     weights[others] = 0.1 / max(len(others), 1)
     weights[best] = 1 - weights.sum() - 1e-15
     return weights
