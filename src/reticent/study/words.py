@@ -6,6 +6,7 @@ import math
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
+from reticent import dp
 from reticent.study.plan import Plan, SitePlan
 
 __all__ = ["in_words", "method_in_words", "size", "topics"]
@@ -102,7 +103,25 @@ def _sites(plan: Plan, left: Mapping[str, float]) -> Iterator[str]:
         )
         yield f"  {_noise(plan, site)}"
     if plan.guarantee is not None:
-        yield "The charge is for the plan as a whole: stopping early gives nothing back. Charges of plans add up."
+        yield "The charge is for the plan as a whole: stopping early gives nothing back."
+        yield from _filters(plan)
+
+
+def _filters(plan: Plan) -> Iterator[str]:
+    """Say what the plan costs under either filter: the one adds up epsilons, the other adds up Renyi curves."""
+    releases = {site.name: plan.release(site.name) for site in plan.sites}
+    promised = [release for release in releases.values() if release is not None]
+    if not promised or plan.guarantee is None:
+        return
+    # A ledger's Renyi filter converts at half of delta: the rest pays for the choice of the order afterwards.
+    delta = plan.guarantee.delta / 2
+    alone = max(dp.renyi_epsilon(dp.renyi_curve(r.events, relation=r.relation), delta=delta) for r in promised)
+    yield (
+        f'Under the filter "sum" the epsilons of plans add up. Under "renyi" (chosen when the budget is granted) this '
+        f"plan alone costs about {_up(alone)}, and each further one less than its own."
+        if math.isfinite(alone)
+        else 'The epsilons of plans add up; under the filter "renyi" this plan has no bound.'
+    )
 
 
 def _noise(plan: Plan, site: SitePlan) -> str:
