@@ -97,7 +97,7 @@ class Rows:
         from reticent.data import read_contract_columns
 
         frame, persons = read_contract_columns(contract, source, mapping)
-        return cls(frame, persons)
+        return cls(frame, np.arange(len(frame)) if persons is None else persons)  # else each row is a person
 
     def __len__(self) -> int:
         return len(self._frame)

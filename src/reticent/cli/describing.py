@@ -61,6 +61,8 @@ def describe(
     from reticent import analytics
 
     declared = _study(study, site) if study is not None else None
+    if declared is not None and declared[0].data.person == "row":
+        rows_per_person = 1  # the contract says that nobody has two
     if declared is not None and declared[0].privacy.claimed:
         unit, relation = unit or declared[0].privacy.unit, relation or declared[0].privacy.relation
     needed: dict[str, object] = {"--epsilon": epsilon, "--delta": delta, "--unit": unit, "--relation": relation}
