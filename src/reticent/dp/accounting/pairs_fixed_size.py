@@ -23,8 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reticent.dp.accounting.pairs import Pair
+from reticent.dp.accounting.pairs_lattice import replaced
 from reticent.dp.accounting.renyi import unsupported
-from reticent.dp.events import Mechanism, RandomizedResponse, SampledWithoutReplacement
+from reticent.dp.events import DiscreteGaussian, Mechanism, RandomizedResponse, SampledWithoutReplacement
 from reticent.dp.release import Relation
 
 __all__ = ["Exchanged", "pairs", "poisson_replaced"]
@@ -59,6 +60,10 @@ def poisson_replaced(mechanism: Mechanism, probability: float) -> tuple[Pair, ..
     """
     if isinstance(mechanism, RandomizedResponse):
         raise unsupported(mechanism, "replace_one")
+    if isinstance(mechanism, DiscreteGaussian) and mechanism.sigma > 1e-9 and probability < 1:
+        pair = replaced(mechanism.sigma, mechanism.sensitivity, mechanism.coordinates, probability)
+        if pair is not None:
+            return (pair,)
     far = _unsampled_pairs(mechanism, "replace_one")
     if probability == 1:
         return far

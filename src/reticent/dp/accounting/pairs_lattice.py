@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reticent.dp.accounting.pairs import Pair
+from reticent.dp.release import Relation
 
-__all__ = ["LEAST_SMOOTHED", "DiscreteGaussianPair", "SmoothedGaussian", "discrete_gaussian"]
+__all__ = ["LEAST_SMOOTHED", "DiscreteGaussianPair", "SmoothedGaussian", "discrete_gaussian", "replaced", "smoothed"]
 
 Losses = NDArray[np.float64]
 
@@ -76,7 +77,7 @@ class DiscreteGaussianPair:
         return np.where(index < 0, np.longdouble(0), self._below[np.maximum(index, 0)])
 
 
-def smoothed(sigma: float, shift: float, coordinates: int) -> SmoothedGaussian:
+def smoothed(sigma: float, shift: float, coordinates: int, probability: float = 1.0) -> SmoothedGaussian:
     """Return the pair that compares a discrete Gaussian with a processed continuous one.
 
     Draw X from a Gaussian of variance sigma^2 - s^2, then Z from the integers with weights e^(-(z - X)^2 / (2 s^2)). By
@@ -85,13 +86,65 @@ def smoothed(sigma: float, shift: float, coordinates: int) -> SmoothedGaussian:
     coordinate (Peikert, CRYPTO 2010, theorem 3.1). A shift by whole steps passes through. With k = 2.1 h coordinates
     for the product, P <= e^k P' and Q >= e^-k Q' give H(e^x) <= e^k H'(e^(x - 2 k)), where H' is at most the divergence
     of the continuous Gaussians, since processing reveals nothing. s is chosen to make k about 1e-18.
+
+    With a sampling probability below 1: of Poisson samples with one unit exchanged.
     """
     variance = (math.log(coordinates) + 43.0) / (2 * math.pi**2)
     slack = 2.1 * 2.001 * coordinates * math.exp(-2 * math.pi**2 * variance)
     from reticent.dp.accounting import pairs_gaussian
 
     ratio = math.sqrt(sigma * sigma - variance) / shift * (1 - 1e-15)
-    return SmoothedGaussian(pairs_gaussian.pairs(ratio, 1.0, "add_or_remove_one")[0], slack)
+    relation: Relation = "add_or_remove_one" if probability == 1 else "replace_one"
+    return SmoothedGaussian(pairs_gaussian.pairs(ratio, probability, relation)[0], slack)
+
+
+def replaced(sigma: float, shift: float, coordinates: int, probability: float) -> Pair | None:
+    """Return the pair of Poisson samples with one unit exchanged, contributions of norm `shift`; None where none is.
+
+    In one coordinate opposite contributions are worst. With A, B >= 0 and whole u, v within the norm, maximise
+    q P_u(S) - A R(S) - B P_v(S), B >= q. If u > 0 and v < u, likelihood ratios make the best S a half-line [t, inf), on
+    which u = shift and v = -shift are best. If 0 <= u < v, S is an interval or half-line with middle m: for m above
+    (u + v) / 2 the value is not positive; for m from 0 up to there, v may be reflected at m, to below u, and for m < 0 u
+    may be, or be put at -shift where that is nearer to m: P_u(S) does not fall, P_v(S) does not rise, as the law is
+    symmetric with one peak, and the case is one of those above or its mirror image. Other signs are mirror images.
+    """
+    if coordinates == 1 and sigma <= _LARGEST_SUMMED:
+        reach = math.ceil(12.0 * sigma + 1)
+        points = np.arange(reach + int(shift), -reach - int(shift) - 1, -1).astype(np.longdouble)
+        law = {at: np.exp(-((points - at) ** 2) / (2 * np.longdouble(sigma) ** 2)) for at in (0, -shift, shift)}
+        first, second = ((1 - probability) * law[0] + probability * law[at] for at in (-shift, shift))
+        return _Enumerated(first / first.sum(), second / second.sum(), 2 * math.exp(-72.0) * (1 + sigma))
+    if sigma < LEAST_SMOOTHED:
+        return None
+    return smoothed(sigma, shift, coordinates, probability)
+
+
+class _Enumerated:
+    """Two lists of probabilities whose ratio rises along them, mirror images of each other; `tail` is left out."""
+
+    def __init__(self, first: NDArray[np.longdouble], second: NDArray[np.longdouble], tail: float) -> None:
+        self._losses = np.log(first / second).astype(np.float64)
+        self._above = [np.append(np.cumsum(law[::-1])[::-1], np.longdouble(0)) for law in (first, second)]
+        self._slack = 4 * len(first) * float(np.finfo(np.longdouble).eps) + 1e-15
+        self.infinite = min(1.0, tail)
+
+    def loss_range(self) -> tuple[float, float]:
+        """Return the losses at the two ends."""
+        return -float(self._losses[-1]), float(self._losses[-1])
+
+    def deltas(self, losses: Losses) -> Losses:
+        """Return H(e^loss), rounded up; for a negative loss from the reverse pair, which is the same."""
+        size = np.abs(losses)
+        middle = np.searchsorted(self._losses, size)
+        above = np.zeros(len(losses))
+        for step in (-1, 0, 1):  # the logarithms may have been rounded over a loss
+            index = np.clip(middle + step, 0, len(self._losses))
+            upper, lower = self._above[0][index], self._above[1][index]
+            found = upper * (1 + self._slack) - np.exp(size.astype(np.longdouble)) * lower
+            above = np.maximum(above, found.astype(np.float64))
+        above = np.minimum(above + self.infinite, 1.0)
+        negative = -np.expm1(-size) + np.exp(-size) * above
+        return np.asarray(np.where(losses < 0, negative, above), dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,9 @@ def renyi_epsilon(curve: Curve, *, delta: float) -> float:
     Conversion: Canonne, Kamath, Steinke 2020, proposition 12; the best order may be chosen, as the curve is fixed.
     """
     require_delta(delta)
-    bounds = _checked(curve) + _offsets(np.full(len(RENYI_ORDERS), float(delta)))
+    if not np.any(_checked(curve)):
+        return 0.0
+    bounds = np.asarray(curve) + _offsets(np.full(len(RENYI_ORDERS), float(delta)))
     best = float(np.min(bounds))
     return max(0.0, best + 1e-12 * abs(best))
 
@@ -99,7 +101,7 @@ def renyi_budget(*, epsilon: float, delta: float, expecting: Curve | None = None
     The filter admits an event if afterwards total[a] <= budget[a] at some order a, and nothing is ever admitted that
     breaks all. Orders out of use have a budget of -inf. Each order a has a part w[a] of delta, and these add up to 1:
     which order is left at the end may depend on the outputs, so their deltas must be added. (With all of delta at each
-    order, a program of two steps reaches 2.1 times delta: tests/dp/test_dp_renyi_filter.py.)
+    order, a program of two steps exceeds delta, by half at least: tests/dp/test_dp_renyi_filter.py.)
 
     Why it holds. At a fixed order, exp(a L - (a - 1) total[a]) is a supermartingale under the second neighbour, however
     the events were chosen (Feldman and Zrnic, NeurIPS 2021, theorem 3.1). Where order a is left at the end, e^L -

@@ -20,7 +20,6 @@ from reticent.dp.events import (
     BoundedRange,
     DiscreteGaussian,
     Gaussian,
-    Mechanism,
     PoissonSampled,
     PureDP,
     SampledWithoutReplacement,
@@ -50,7 +49,7 @@ def replaced_moments(event: PoissonSampled | SampledWithoutReplacement, orders: 
     from reticent.dp.accounting.terms import pairs_of
 
     (pair,) = pairs_of(event, "replace_one")
-    return np.asarray(np.minimum(best, _integrated(pair, mechanism, chosen, orders, whole)), dtype=np.float64)
+    return np.asarray(np.minimum(best, _integrated(pair, event, chosen, orders)), dtype=np.float64)
 
 
 def _probability(event: PoissonSampled | SampledWithoutReplacement) -> float:
@@ -59,14 +58,19 @@ def _probability(event: PoissonSampled | SampledWithoutReplacement) -> float:
     return event.sample_size / event.population
 
 
-def _integrated(pair: Pair, mechanism: Mechanism, chosen: float, orders: Curve, whole: Curve) -> Curve:
+def _integrated(pair: Pair, event: PoissonSampled | SampledWithoutReplacement, chosen: float, orders: Curve) -> Curve:
     out = np.full(len(orders), math.inf)
-    if not isinstance(mechanism, Gaussian | DiscreteGaussian):
+    if not isinstance(event.event, Gaussian | DiscreteGaussian):
         losses = np.linspace(0.0, pair.loss_range()[1], 4001)
         out = _moments(losses, np.minimum.accumulate(pair.deltas(losses)), orders)
         return np.asarray(out + 1e-13 + 1e-12 * np.abs(out), dtype=np.float64)
+    # Beyond where a pair is known, h(x) <= q H_y(P || R) with x = 1 + c y: for Poisson samples (1-q) R + q P' is at
+    # least (1-q) R, so that c = q / (1-q) and P, R are a unit more and less; for a fixed size see `pairs_fixed_size`.
+    poisson = isinstance(event, PoissonSampled)
+    inside = mechanism_moments(event.event, "add_or_remove_one" if poisson else "replace_one", orders)
+    rate = math.log(chosen) - (math.log1p(-chosen) if poisson else 0.0)
     # The moment of order a lives at losses around a mu^2, within a few mu, for Gaussians mu apart.
-    mu = math.sqrt(2 * float(whole[-1] / (orders[-1] * (orders[-1] - 1))))
+    mu = math.sqrt(2 * float(inside[-1] / (orders[-1] * (orders[-1] - 1))))
     reach = mu * mu * (orders + 1) + 14 * mu
     served = (mu * orders <= _WIDEST) & (reach <= 3 * _WIDEST)
     if not served.any():
@@ -77,10 +81,13 @@ def _integrated(pair: Pair, mechanism: Mechanism, chosen: float, orders: Curve, 
     losses[far] = inner[far] + math.log(chosen) + np.log1p((1 - chosen) / chosen * np.exp(-inner[far]))
     deltas = pair.deltas(losses)
     cut = deltas < 1e-20  # where pairs leave out a mass of 1e-31, which large orders would weigh
-    deltas[cut] = np.minimum(deltas[cut], _markov(losses[cut], orders, whole))
+    log_y = losses[cut] + np.log(-np.expm1(-losses[cut])) - rate
+    deltas[cut] = np.minimum(deltas[cut], chosen * _markov(log_y, orders, inside))
     deltas = np.minimum.accumulate(deltas)
     moments = _moments(losses, deltas, orders[served])
-    moments = np.logaddexp(moments, _tail(losses[-1], float(deltas[-1]), orders[served], orders, whole))
+    # y >= x (1 - e^-reach) / c beyond the last cell.
+    steep = inside + math.log(chosen) + (orders - 1) * (rate - math.log(-math.expm1(-losses[-1])))
+    moments = np.logaddexp(moments, _tail(losses[-1], float(deltas[-1]), orders[served], orders, steep))
     out[served] = moments + 1e-13 + 1e-12 * np.abs(moments)
     return out
 
@@ -91,10 +98,10 @@ def _cells(mu: float, reach: float) -> Curve:
     return np.asarray(mu * (np.sqrt(turns) - 6), dtype=np.float64)
 
 
-def _markov(losses: Curve, orders: Curve, whole: Curve) -> Curve:
-    """Return min over orders s of e^(whole(s) - (s - 1) loss), which bounds the divergence without sampling."""
+def _markov(losses: Curve, orders: Curve, moments: Curve) -> Curve:
+    """Return min over orders s of e^(moment(s) - (s - 1) loss), which bounds the divergence at these losses."""
     exponents = np.zeros(len(losses))
-    for order, moment in zip(orders, whole, strict=True):
+    for order, moment in zip(orders, moments, strict=True):
         np.minimum(exponents, moment - (order - 1) * losses, out=exponents)
     return np.asarray(np.exp(exponents), dtype=np.float64)
 
@@ -126,15 +133,15 @@ def _log_rise(left: Curve, right: Curve, order: float) -> Curve:
     return np.asarray(high + np.log(np.minimum(-np.expm1(gap) + 1e-14 * (1 + np.abs(high)), 1.0)), dtype=np.float64)
 
 
-def _tail(reach: float, last: float, orders: Curve, all_orders: Curve, whole: Curve) -> Curve:
+def _tail(reach: float, last: float, orders: Curve, all_orders: Curve, steep: Curve) -> Curve:
     """Return log of F'(x) h(x) + integral of F'' h beyond x = e^reach.
 
-    h(x) is at most x^(1-s) e^(whole(s)) at every order s (Markov), F' <= a x^(a-1) and F'' <= 2 a (a-1) x^(a-2), so
-    that the integral is at most 2 a (a-1) e^(whole(s)) x^(b-s) / (s - b) for s > b = max(a, 2).
+    h(x) is at most x^(1-s) e^(steep(s)) at every order s (Markov), F' <= a x^(a-1) and F'' <= 2 a (a-1) x^(a-2), so
+    that the integral is at most 2 a (a-1) e^(steep(s)) x^(b-s) / (s - b) for s > b = max(a, 2).
     """
     exponents = np.maximum(orders, 2.0)[:, None] - all_orders
     with np.errstate(divide="ignore", invalid="ignore"):
-        beyond = whole + exponents * reach - np.log(-exponents)
+        beyond = steep + exponents * reach - np.log(-exponents)
     integral = np.min(np.where(exponents < -0.5, beyond, math.inf), axis=1) + np.log(2 * orders * (orders - 1))
     with np.errstate(divide="ignore"):
         edge = np.log(orders) + (orders - 1) * reach + np.log(np.float64(last))
