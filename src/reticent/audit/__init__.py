@@ -1,8 +1,10 @@
 """Attacks that try to break a promise: is the epsilon of a mechanism or a trainer true?
 
     claim = audit.Claim.of(dpsgd.event, relation="add_or_remove_one", delta=1e-5)
-    canaries = audit.GradientCanaries(train, make_model, loss, examples, count=1000)
-    print(audit.one_run(canaries, canaries=1000, claim=claim, confidence=0.99).sentence())
+    attack = audit.GradientCanaries(
+        train=train, model=make_model, loss=loss, examples=examples, canaries=4000, length=100.0
+    )
+    print(audit.one_run(attack, canaries=4000, claim=claim, confidence=0.95).sentence())
 
 `one_run` plants many canaries at once and guesses which; `two_world` compares many runs with a canary and without it.
 Both take any callable; `GradientCanaries`, `MislabelledCanaries` and `OpposedCanary` make one of a trainer.
@@ -22,6 +24,19 @@ from reticent.audit.claims import Claim
 from reticent.audit.findings import Finding
 from reticent.audit.guessing import Guesses
 from reticent.audit.one_run import one_run, planned_guesses
-from reticent.audit.two_world import Rates, two_world
+from reticent.audit.trainers import GradientCanaries, MislabelledCanaries, OpposedCanary
+from reticent.audit.two_world import Rates, alone, two_world
 
-__all__ = ["Claim", "Finding", "Guesses", "Rates", "one_run", "planned_guesses", "two_world"]
+__all__ = [
+    "Claim",
+    "Finding",
+    "GradientCanaries",
+    "Guesses",
+    "MislabelledCanaries",
+    "OpposedCanary",
+    "Rates",
+    "alone",
+    "one_run",
+    "planned_guesses",
+    "two_world",
+]

@@ -114,9 +114,7 @@ class MislabelledCanaries:
 
         features, labels = torch.from_numpy(self.planted.features), torch.from_numpy(self.planted.labels)
         with torch.no_grad():
-            found = [
-                self.loss(model(features[i : i + 1]), labels[i : i + 1]).item() for i in range(len(self.planted))
-            ]
+            found = [self.loss(model(features[i : i + 1]), labels[i : i + 1]).item() for i in range(len(self.planted))]
         return np.nan_to_num(np.array(found, dtype=np.float64), nan=np.inf)
 
 

@@ -8,6 +8,7 @@ et al. (USENIX Security 2023) do for Gaussian mechanisms: much stronger than a c
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,7 +23,7 @@ from reticent.errors import UsageError
 if TYPE_CHECKING:
     from reticent.dp import TradeOff
 
-__all__ = ["Rates", "World", "two_world"]
+__all__ = ["Rates", "World", "alone", "two_world"]
 
 
 class World(Protocol):
@@ -33,6 +34,15 @@ class World(Protocol):
 
 
 _SMALLEST = 1e-30
+
+
+def alone(mechanism: Callable[[NDArray[np.bool_]], NDArray[np.float64]]) -> World:
+    """Return the two worlds of a mechanism of one canary, made for `one_run`."""
+
+    def world(*, present: bool) -> float:
+        return float(mechanism(np.array([present]))[0])
+
+    return world
 
 
 @dataclass(frozen=True, slots=True)
