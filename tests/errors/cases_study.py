@@ -172,6 +172,7 @@ CASES: dict[str, Case] = {
     "momentum-and-optimizer": _with(learning__optimizer="adam", learning__momentum=0.9),
     "mu-and-method": _with(learning__method="fedprox"),
     "no-target": _no_target,
+    "updates-of-persons": _with(privacy__clipping_norm=1.0, privacy__max_grad_norm=None, privacy__unit="record"),
     "statistics-clients-per-round": _with(
         statistics={"epsilon": 0.2, "ask": [{"what": "count"}]},
         learning__clients_per_round=2,

@@ -31,6 +31,7 @@ POLICY = {
     "layers-mix-examples",
     "metrics-epsilon-too-large",
     "statistics-epsilon-too-large",
+    "updates-of-persons",
     "person-not-declared",
     "regression-metrics",
     "scaling-from-data",

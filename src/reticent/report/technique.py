@@ -97,6 +97,12 @@ def _mechanism(plan: Plan) -> str:
             f"{privacy.max_grad_norm:g} and at the outputs to its declared norm; rounding to a grid; Gaussian noise on "
             "all three, added at the site before anything leaves it (noise mode local)"
         )
+    if privacy.contribution == "update":
+        return (
+            f"each sampled person trains alone on their own rows; the update is clipped to norm {privacy.max_grad_norm:g} "
+            f"and rounded to a grid of {privacy.grid:.3g}, Gaussian noise is added to the sum of a round at the site "
+            "before anything leaves it (noise mode local)"
+        )
     return (
         f"per-{privacy.unit} clipping to norm {privacy.max_grad_norm:g}, rounding to a grid of {privacy.grid:.3g}, "
         "Gaussian noise in every local step, added at the site before anything leaves it (noise mode local)"

@@ -341,6 +341,7 @@ def _private(plan: Plan, site: SitePlan) -> PrivateTraining | None:
         noise_multiplier=site.noise_multiplier,
         metrics_noise_multiplier=plan.metrics.noise_multiplier,
         max_grad_norm=privacy.max_grad_norm,
+        contribution=privacy.contribution,
         population=site.population,
         dataset=site.dataset,
     )

@@ -57,11 +57,16 @@ class Calibration:
 def sampling_of(study: Study, site: str) -> Sampling:
     """Return how `site` samples in a study that claims an epsilon.
 
-    `local_epochs` become steps: that many times 1 / probability, rounded up.
+    `local_epochs` become steps: that many times 1 / probability, rounded up. Where each person trains alone, there is
+    one sample in a round, whatever persons do with their rows.
     """
     rows, privacy, learning = study.sites[site].rows, study.privacy, study.learning
     probability = privacy.sampling_probability or (privacy.expected_batch_size or 1.0) / rows
-    steps = learning.local_steps or math.ceil((learning.local_epochs or 1.0) / probability * (1 - 1e-12))
+    steps = (
+        1
+        if privacy.by_update
+        else learning.local_steps or math.ceil((learning.local_epochs or 1.0) / probability * (1 - 1e-12))
+    )
     return Sampling(probability, privacy.expected_batch_size or probability * rows, steps)
 
 

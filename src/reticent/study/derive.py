@@ -93,9 +93,8 @@ def _training(study: Study) -> TrainingPlan:
 
 def _privacy(study: Study, facts: ModelFacts) -> PrivacyPlan | None:
     privacy = study.privacy
-    norm = (
-        privacy.max_grad_norm or privacy.max_gradient_norm
-    )  # where only labels are protected, there is the latter alone
+    # Where only labels are protected, there is the last of them alone.
+    norm = privacy.max_grad_norm or privacy.clipping_norm or privacy.max_gradient_norm
     if privacy.target is None or privacy.unit is None or privacy.relation is None or norm is None:
         return None
     grid = dp.grid_for(norm, facts.parameters)
@@ -109,6 +108,7 @@ def _privacy(study: Study, facts: ModelFacts) -> PrivacyPlan | None:
         sensitivity=dp.encoded_sensitivity(norm, grid, facts.parameters),
         spare_executions=privacy.spare_executions,
         sites_per_person=privacy.sites_per_person,
+        contribution="update" if privacy.by_update else "gradient",
     )
 
 
@@ -145,7 +145,7 @@ def _site(study: Study, name: str, calibration: Calibration | None, epsilon: flo
         population=study.population(name),
         dataset=section.dataset,
         local_steps=sampling.steps if sampling else learning.local_steps,
-        local_epochs=None if sampling else learning.local_epochs,
+        local_epochs=None if sampling and not study.privacy.by_update else learning.local_epochs,
         sampling_probability=sampling.probability if sampling else None,
         expected_batch_size=sampling.expected_batch_size if sampling else None,
         noise_multiplier=calibration.noise[sampling] if calibration and sampling else None,

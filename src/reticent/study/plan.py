@@ -79,8 +79,9 @@ class PrivacyPlan(Value):
     """The mechanism of every site's training, in noise mode `local`.
 
     Attributes:
-      max_grad_norm: Clipping bound of one unit's summed gradient.
-      grid: Every unit's clipped gradient is rounded to multiples of this before noise.
+      contribution: What is clipped of a unit: its summed `gradient` in each step, or its `update` in each round.
+      max_grad_norm: Clipping bound of one unit's contribution.
+      grid: Every unit's clipped contribution is rounded to multiples of this before noise.
       sensitivity: Largest L2 norm of one unit's *encoded* contribution, rounding included.
       spare_executions: Repetitions of a round that are paid for beyond the planned rounds.
       sites_per_person: At how many sites one person may have records; 1 is an assumption, named in the report.
@@ -95,6 +96,7 @@ class PrivacyPlan(Value):
     sensitivity: float
     spare_executions: int
     sites_per_person: int
+    contribution: Literal["gradient", "update"] = "gradient"
 
 
 class AggregationPlan(Value):
@@ -211,6 +213,8 @@ class Plan(Value):
             for name in _TECHNIQUES:
                 if name in part and part[name] is None:
                     del part[name]
+        if table["privacy"] and table["privacy"]["contribution"] == "gradient":
+            del table["privacy"]["contribution"]
         if table["guarantee"] and table["guarantee"]["protects"] == "records":
             del table["guarantee"]["protects"]
         return json.dumps(table, sort_keys=True, separators=(",", ":"), allow_nan=False)

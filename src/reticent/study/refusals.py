@@ -136,7 +136,13 @@ def _learning(study: Study, at: str) -> None:
             f"{at}learning.momentum is {learning.momentum:g} with optimizer {learning.optimizer!r}, which has none",
             hint='remove momentum, or use optimizer = "sgd"',
         )
-    if study.privacy.claimed and learning.batch_size is not None:
+    if study.privacy.by_update and learning.local_steps is not None:
+        raise UsageError(
+            "not-for-this-method",
+            f"{at}learning.local_steps is {learning.local_steps}, and with privacy.clipping_norm each person trains alone",
+            hint="say how often a person goes through their own rows in a round: local_epochs = 1",
+        )
+    if study.privacy.claimed and learning.batch_size is not None and not study.privacy.by_update:
         raise UsageError(
             "batch-size-with-epsilon",
             f"{at}learning.batch_size is {learning.batch_size}, and an epsilon is claimed",
@@ -188,8 +194,11 @@ def _promise_is_whole(study: Study, at: str) -> None:
             f"{at}privacy.protects is 'labels' with method {study.learning.method!r}",
             hint="remove it: noised updates protect whole records; labels alone can be protected in split learning",
         )
+    if privacy.by_update:
+        _check_updates(study, at)
     for key in ("unit", "relation", "target", "max_grad_norm"):
-        if getattr(privacy, key) is None and (key, privacy.protects) != ("max_grad_norm", "labels"):
+        elsewhere = key == "max_grad_norm" and (privacy.protects == "labels" or privacy.by_update)
+        if getattr(privacy, key) is None and not elsewhere:
             raise UsageError("missing-key", f"{at}privacy.{key} is missing", hint=_ADD[key])
     if not study.federated:
         return
@@ -198,6 +207,24 @@ def _promise_is_whole(study: Study, at: str) -> None:
         expected_batch_size=privacy.expected_batch_size,
         sampling_probability=privacy.sampling_probability,
     )
+
+
+def _check_updates(study: Study, at: str) -> None:
+    privacy = study.privacy
+    _one_of(f"{at}privacy", max_grad_norm=privacy.max_grad_norm, clipping_norm=privacy.clipping_norm)
+    if not study.federated:
+        raise UsageError(
+            "not-for-this-method",
+            f"{at}privacy.clipping_norm is {privacy.clipping_norm:g} with method {study.learning.method!r}",
+            hint="remove it: only federated learning sums updates",
+        )
+    if privacy.unit != "person":
+        raise PolicyRefused(
+            "updates-of-persons",
+            f"{at}privacy.clipping_norm is {privacy.clipping_norm:g} and privacy.unit is {privacy.unit!r}: an update is "
+            "what somebody's rows together did to the model",
+            hint='use unit = "person", or max_grad_norm in place of clipping_norm',
+        )
 
 
 _ADD = {

@@ -111,7 +111,9 @@ class PrivacySection(Section):
     """The promise, or the reason why none is made.
 
     Attributes:
-      max_grad_norm: How far one unit may move the model in a step.
+      max_grad_norm: How far one unit may move the model in a step, by its gradient.
+      clipping_norm: In place of it: how far one person may move the model in a round, by an update. Each sampled person
+        then trains alone for `learning.local_epochs`, and noise is added once a round (McMahan et al. 2018).
       protects: Split learning: everything in a row (`records`), or its label alone (`labels`).
       max_activation_norm, max_gradient_norm: Split learning: largest L2 norm of the activation that leaves a site for one
         row, and of the gradient of one row's loss that leaves the site of the labels.
@@ -123,6 +125,7 @@ class PrivacySection(Section):
     relation: Relation | None = None
     target: TargetSection | None = None
     max_grad_norm: Positive | None = None
+    clipping_norm: Positive | None = None
     protects: Literal["records", "labels"] = "records"
     max_activation_norm: Positive | None = None
     max_gradient_norm: Positive | None = None
@@ -135,6 +138,11 @@ class PrivacySection(Section):
     def claimed(self) -> bool:
         """Whether an epsilon is claimed."""
         return self.guarantee == "differential-privacy"
+
+    @property
+    def by_update(self) -> bool:
+        """Whether a person gives one clipped update in a round, and not a gradient in each step."""
+        return self.clipping_norm is not None
 
 
 class SplitSection(Section):

@@ -135,6 +135,11 @@ def _noise(plan: Plan, site: SitePlan) -> str:
         used = ", ".join(f"{kind} {multiplier:g}" for kind, multiplier in kinds.items() if multiplier)
         return f"noise multipliers: {used}; one pass a round, every row once"
     unit = plan.guarantee.unit if plan.guarantee else "row"
+    if plan.privacy is not None and plan.privacy.contribution == "update":
+        return (
+            f"{site.rows} persons declared, weight {site.weight:.1%}; in a round each is sampled with probability "
+            f"{site.sampling_probability:.4g} and trains alone, noise multiplier {site.noise_multiplier:g}"
+        )
     return (
         f"{site.rows} {unit}s declared, weight {site.weight:.1%}; {site.local_steps} steps a "
         f"round, sampling probability {site.sampling_probability:.4g}, noise multiplier {site.noise_multiplier:g}"

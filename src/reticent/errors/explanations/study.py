@@ -71,6 +71,11 @@ EXPLANATIONS: dict[str, str] = {
         "mu is the strength of FedProx's proximal term. FedProx without it is FedAvg, and FedAvg has none. Set both "
         "consistently."
     ),
+    "updates-of-persons": (
+        "With privacy.clipping_norm each sampled person trains alone on all rows they have, and the update of that person "
+        "is clipped. A single record has no update of its own, and a whole site would need noise inside the sum. "
+        "Use unit person, or clip gradients with max_grad_norm."
+    ),
     "statistics-clients-per-round": (
         "Statistics are one sum over all sites, and sites enforce how many stand in a sum: as many as in a round of "
         "training. Let all sites take part in every round, or ask the statistics in a study of their own."
