@@ -409,3 +409,26 @@ def test_empty_and_shaped_values() -> None:
     assert dp.geometric(np.zeros((2, 3), dtype=np.int64), sensitivity=1, epsilon=1.0).shape == (2, 3)
     assert dp.discrete_gaussian(5, sensitivity=1, epsilon=1.0, delta=1e-5, grid=None).dtype == np.float64
     assert discrete.discrete_gaussian is dp.discrete_gaussian
+
+
+@pytest.mark.parametrize("relation", RELATIONS)
+def test_the_accountant_finds_the_epsilon_that_was_declared(relation: dp.Relation) -> None:
+    """Calibration here and certified accounting there agree to a part in 1000, under either relation."""
+    common: dict[str, Any] = {"epsilon": 0.7, "relation": relation}
+    events: list[dp.Event] = [
+        dp.laplace_event(sensitivity=1.0, grid=GRID, coordinates=1, **common),
+        dp.laplace_event(sensitivity=3.0, grid=2.0**-6, coordinates=5, **common),
+        dp.geometric_event(sensitivity=1, **common),
+        dp.geometric_event(sensitivity=2, **common),
+        dp.gaussian_event(delta=1e-6, **common),
+        dp.discrete_gaussian_event(sensitivity=1.0, delta=1e-6, grid=2.0**-4, coordinates=1, **common),
+        dp.discrete_gaussian_event(sensitivity=1.0, delta=1e-6, grid=2.0**-4, coordinates=3, **common),
+        dp.sparse_vector_event(epsilon=0.7, positives=3),
+        dp.BoundedRange(0.7),
+    ]
+    if relation == "replace_one":
+        events.append(dp.randomized_response_event(epsilon=0.7, categories=3))
+    for event in events:
+        found = dp.epsilon(event, delta=1e-6, relation=relation)
+        assert found <= 0.7 * (1 + 1e-9), event
+        assert found > 0.7 * 0.997, event

@@ -151,3 +151,103 @@ def test_gaussian_refuses_bad_arguments(field: str) -> None:
     for bad in (0.0, -1.0, math.nan, math.inf):
         with pytest.raises(UsageError, match=field):
             dp.gaussian(0.0, **{**arguments, field: bad})
+
+
+def draw_laplace(size: int, event: Any, *, sensitivity: float = 0.75) -> Any:
+    grant = dp.Grant.without_ledger([event])
+    total = np.zeros(size, dtype=np.int64)
+    return dp.add_laplace(total, event=event, sensitivity=sensitivity, grid=GRID, grant=grant)
+
+
+def laplace_spread_is_right(values: Any, scale: float) -> bool:
+    """|X| of a Laplace has mean and deviation `scale`; 5.5 standard errors, false alarm below 1e-7."""
+    return bool(abs(np.abs(values).mean() / scale - 1) < 5.5 / math.sqrt(values.size))
+
+
+LAPLACES: list[tuple[Any, float]] = [
+    (dp.Laplace(1.7), 1.7 * 0.75),
+    (dp.PoissonSampled(0.01, dp.Laplace(1.7)), 1.7 * 0.75),
+    (dp.SampledWithoutReplacement(10, 2, dp.Laplace(1.7)), 1.7 * 0.75),
+    (dp.DiscreteLaplace(5000.0, 3072), 5000.0 * GRID),
+    (dp.PoissonSampled(0.5, dp.DiscreteLaplace(5000.0, 4000)), 5000.0 * GRID),
+]
+
+
+@pytest.mark.parametrize(("event", "scale"), LAPLACES, ids=str)
+def test_laplace_noise_has_the_charged_size(event: Any, scale: float) -> None:
+    """At a grid so fine that both kinds are as good as continuous for this test; and always on the grid."""
+    values = draw_laplace(200_000, event)
+    assert laplace_spread_is_right(values, scale)
+    assert np.array_equal(np.rint(values / GRID) * GRID, values)
+    assert not np.array_equal(values, draw_laplace(200_000, event))
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.97, 1 / 1.7])
+def test_broken_copies_with_other_laplace_noise_are_caught(factor: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half, 3 % less, or the sensitivity alone without the multiplier."""
+    for name in ("rounded_laplace", "discrete_laplace"):
+        right = getattr(mechanisms, name)
+        monkeypatch.setattr(mechanisms, name, lambda scale, n, key, right=right: right(scale * factor, n, key))
+    for event, scale in LAPLACES:
+        assert not laplace_spread_is_right(draw_laplace(200_000, event), scale)
+
+
+def test_laplace_noise_on_a_coarse_grid_is_of_its_kind() -> None:
+    """Scale 1 step: zero has probability 1 - e^-0.5 when rounded, tanh(0.5) when discrete; 5.5 errors, false 1e-7."""
+    for event, zero in ((dp.Laplace(1.0), 1 - math.exp(-0.5)), (dp.DiscreteLaplace(1.0, 1), math.tanh(0.5))):
+        values = draw_laplace(100_000, event, sensitivity=GRID)
+        assert abs((values == 0).mean() - zero) < 5.5 * math.sqrt(zero * (1 - zero) / 100_000)
+
+
+def test_laplace_is_refused_without_spending() -> None:
+    good = np.zeros(3, dtype=np.int64)
+    event, steps = dp.Laplace(1.0), dp.DiscreteLaplace(5.0, 2)
+    bad: list[tuple[Any, Any, float, float, str]] = [
+        (good.astype(np.float64), event, 1.0, GRID, "invalid-total"),
+        (good + 2**62, event, 1.0, GRID, "invalid-total"),
+        (good, event, 0.0, GRID, "invalid-sensitivity"),
+        (good, event, math.nan, GRID, "invalid-sensitivity"),
+        (good, steps, 3 * GRID, GRID, "invalid-sensitivity"),
+        (good, event, 1.0, 0.1, "invalid-grid"),
+        (good, event, 1.0, 2.0**-45, "invalid-noise-scale"),
+        (good, event, 1e300, 2.0**-100, "invalid-noise-scale"),
+        (good, dp.Gaussian(1.0), 1.0, GRID, "not-laplace"),
+        (good, dp.PoissonSampled(0.5, dp.PureDP(1.0)), 1.0, GRID, "not-laplace"),
+    ]
+    for total, used, sensitivity, grid, code in bad:
+        grant = dp.Grant.without_ledger([used])
+        with pytest.raises(UsageError) as caught:
+            dp.add_laplace(total, event=used, sensitivity=sensitivity, grid=grid, grant=grant)
+        assert caught.value.code == code
+        assert grant.remaining()
+    grant = dp.Grant.without_ledger([event])
+    with pytest.raises(PolicyRefused):
+        dp.add_laplace(good, event=dp.Laplace(0.9), sensitivity=1.0, grid=GRID, grant=grant)
+    dp.add_laplace(good, event=event, sensitivity=1.0, grid=GRID, grant=grant)
+    with pytest.raises(PolicyRefused):
+        dp.add_laplace(good, event=event, sensitivity=1.0, grid=GRID, grant=grant)
+
+
+def test_the_total_survives_laplace() -> None:
+    total = np.array([[10**12, -(10**12)], [0, 5]], dtype=np.int64)
+    for event in (dp.Laplace(1e-3), dp.DiscreteLaplace(4.0, 5000)):
+        grant = dp.Grant.without_ledger([event])
+        values = dp.add_laplace(total, event=event, sensitivity=1.0, grid=GRID, grant=grant)
+        assert values.shape == (2, 2)
+        assert np.abs(values - total * GRID).max() < 1
+    for nothing in (dp.Laplace(0.0), dp.DiscreteLaplace(0.0, 5000)):
+        grant = dp.Grant.without_ledger([nothing])
+        exact = dp.add_laplace(total, event=nothing, sensitivity=1.0, grid=GRID, grant=grant)
+        assert np.array_equal(exact, total * GRID)
+
+
+def test_the_grant_is_spent_before_laplace_noise_exists(monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(*_: object) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr(mechanisms, "rounded_laplace", crash)
+    event = dp.Laplace(1.0)
+    grant = dp.Grant.without_ledger([event])
+    with pytest.raises(MemoryError):
+        dp.add_laplace(np.zeros(3, dtype=np.int64), event=event, sensitivity=1.0, grid=GRID, grant=grant)
+    assert not grant.remaining()

@@ -45,8 +45,7 @@ def discrete_gaussian(
       epsilon: Above 0, any size.
       delta: In (0, 1).
       grid: Power of two to which the value is rounded; None for whole numbers, which are taken as they are, so that
-        the sensitivity needs no widening. For one number with sigma up to 4000 steps the loss is exact; else a Renyi
-        bound is used, which asks for about 7 % more noise.
+        the sensitivity needs no widening.
       grant: Paid for `discrete_gaussian_event(...)`; None releases without a ledger.
       relation: Of the release that was paid for; needed with a grant only.
 
@@ -133,11 +132,7 @@ def _sigma(apart: float, epsilon: float, delta: float, coordinates: int) -> floa
 
 def _delta(event: DiscreteGaussian, epsilon: float) -> float:
     """Return the delta of one event for neighbours at its sensitivity, rounded up."""
-    from reticent.dp.accounting.pairs import Atoms
     from reticent.dp.accounting.pairs_discrete import pairs
 
     (pair,) = pairs(event, "add_or_remove_one")
-    if not isinstance(pair, Atoms):
-        return float(pair.deltas(np.array([epsilon]))[0])
-    above = pair.masses * -np.expm1(np.minimum(epsilon - pair.losses, 0.0))
-    return float(above.sum() * (1 + 1e-15 * (len(above) + 4))) + pair.infinite
+    return float(pair.deltas(np.array([epsilon]))[0])
