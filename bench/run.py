@@ -18,6 +18,7 @@ import sys
 from pathlib import Path
 
 import machine
+import noise
 import startup
 from mpc_speed import report as mpc_report
 from round_overhead import report
@@ -44,7 +45,7 @@ def secure_sum() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure, and write tables to docs/results.")
-    benches = ("startup", "secure-sum", "round-overhead", "secure-computation", "homomorphic-encryption")
+    benches = ("startup", "secure-sum", "noise", "round-overhead", "secure-computation", "homomorphic-encryption")
     parser.add_argument("bench", nargs="*", metavar="BENCH", help=f"any of {', '.join(benches)}; all if none is named")
     parser.add_argument("--repeats", type=int, default=5, help="processes for each variant of the comparisons")
     parser.add_argument("--rounds", type=int, default=8, help="rounds in each process, the first left out")
@@ -56,6 +57,8 @@ def main() -> None:
         startup.write(repeats=20)
     if "secure-sum" in chosen:
         secure_sum()
+    if "noise" in chosen:
+        noise.write(repeats=given.repeats)
     if "round-overhead" in chosen:
         report.write(repeats=given.repeats, rounds=given.rounds)
     if "secure-computation" in chosen:

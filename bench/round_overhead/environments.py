@@ -12,11 +12,14 @@ HERE = Path(__file__).resolve().parent
 PEERS = HERE.parents[1] / ".peers"
 
 
-def python_of(peer: str | None) -> Path:
-    """Return the interpreter of `peer`, made if it is missing or its pins have changed; None is this environment."""
+def python_of(peer: str | None, *, folder: Path = HERE) -> Path:
+    """Return the interpreter of `peer`, made if it is missing or its pins have changed; None is this environment.
+
+    `folder` holds the pins, `requirements-PEER.txt`.
+    """
     if peer is None:
         return Path(sys.executable)
-    pins = HERE / f"requirements-{peer}.txt"
+    pins = folder / f"requirements-{peer}.txt"
     home = PEERS / peer
     stamp, python = home / "installed.txt", home / "bin" / "python"
     if stamp.exists() and stamp.read_text() == pins.read_text():

@@ -45,6 +45,14 @@ def test_a_module_that_does_not_load_is_told_from_one_that_is_absent(monkeypatch
     assert "does not load (undefined symbol)" in kernels.choose("auto").describe()
 
 
+def test_a_module_of_other_sources_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its functions might take other arguments: that would be found in the middle of a run."""
+    monkeypatch.setattr(choice.importlib, "import_module", lambda name: SimpleNamespace(interface=0))
+    assert kernels.choose("auto").describe() == "reference (numpy): the compiled module was built from other sources"
+    with pytest.raises(EnvironmentFault, match="other sources"):
+        kernels.choose("native")
+
+
 @pytest.mark.parametrize("wanted", ["", "fast", "NATIVE", "native:", "native:sse", "reference:avx2"])
 def test_a_wrong_value_is_refused(wanted: str) -> None:
     with pytest.raises(UsageError, match="RETICENT_KERNELS") as caught:

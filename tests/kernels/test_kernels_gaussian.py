@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -50,7 +51,7 @@ def test_more_than_one_chunk(level: str, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(compiled, "_CHUNK", 1 << 12)
     monkeypatch.setattr(compiled, "_WORDS", 1 << 12)
     monkeypatch.setattr(reference, "_CHUNK", 1000)
-    assert np.array_equal(draws(f"native:{level}", 2.0**27, 50_001), draws("reference", 2.0**27, 50_001))
+    assert np.array_equal(draws(f"native:{level}", 2.0**33, 20_001), draws("reference", 2.0**33, 20_001))
 
 
 @settings(max_examples=60, deadline=None)
@@ -81,23 +82,35 @@ def test_doubtful_draws_are_few_and_ascending(level: str) -> None:
     assert np.all(np.diff(doubtful) > 0)
 
 
-def at_boundaries(scale: float, count: int) -> NDArray[np.uint64]:
-    """Return the words just above the exact probabilities of the first boundaries: draw n for n = 0, 1, ..."""
+BOUNDARIES = {scale: np.unique(np.linspace(0, 5.2 * scale, 300).astype(np.int64)) for scale in (60.0, 1e4, 1e6)}
+
+
+@cache
+def words_at_boundaries(scale: float) -> NDArray[np.uint64]:
+    """Return the words whose intervals hold the probabilities P(N(0, 1) > (n + 1/2) / scale), for n in BOUNDARIES."""
     with mp.workprec(200):
-        tails = [mp.erfc((n + mp.mpf("0.5")) / mp.mpf(scale) / mp.sqrt(2)) / 2 for n in range(count)]
-        return np.array([int(mp.floor(tail * mp.mpf(2) ** 64)) + 1 for tail in tails], dtype=np.uint64)
+        reached = [mp.erfc((int(n) + mp.mpf("0.5")) / mp.mpf(scale) / mp.sqrt(2)) / 2 for n in BOUNDARIES[scale]]
+        return np.array([int(mp.floor(tail * mp.mpf(2) ** 64)) for tail in reached], dtype=np.uint64)
 
 
 def undetected(native: ModuleType, level: str, guard: float, table: NDArray[np.float64]) -> int:
-    """Return how many draws next to a boundary come out wrong without being called doubtful."""
-    words = np.concatenate([at_boundaries(100.0, 300), at_boundaries(1e6, 300)])
+    """Return how many draws just inside a boundary come out wrong without being called doubtful."""
     wrong = 0
-    for part, scale in ((words[:300], 100.0), (words[300:], 1e6)):
-        out, doubtful = np.empty(300, np.int64), np.empty(300, np.int64)
-        count = native.gaussian_of_words(level, part, scale, guard, table, out, doubtful)
-        sure = np.setdiff1d(np.arange(300), doubtful[:count])
-        wrong += int(np.count_nonzero(out[sure] != sure))
+    for scale, right in BOUNDARIES.items():
+        out, doubtful = np.empty(len(right), np.int64), np.empty(len(right), np.int64)
+        words = words_at_boundaries(scale) + np.uint64(1)
+        count = native.gaussian_of_words(level, words, scale, guard, table, out, doubtful)
+        sure = np.setdiff1d(np.arange(len(right)), doubtful[:count])
+        wrong += int(np.count_nonzero(out[sure] != right[sure]))
     return wrong
+
+
+def test_a_word_that_straddles_a_boundary_is_always_doubtful(native: ModuleType, level: str) -> None:
+    """From the middle to 5.2 standard deviations: there 64 bits do not say which side U is on."""
+    for scale, right in BOUNDARIES.items():
+        out, doubtful = np.empty(len(right), np.int64), np.empty(len(right), np.int64)
+        words, table = words_at_boundaries(scale), native.inverse_normal()
+        assert native.gaussian_of_words(level, words, scale, compiled.GUARD, table, out, doubtful) == len(right)
 
 
 def test_next_to_a_boundary_no_wrong_draw_is_called_sure(native: ModuleType, level: str) -> None:

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from reticent.cli.output import Format, emit
-from reticent.errors import EnvironmentFault, UsageError
+from reticent.errors import EnvironmentFault, ReticentError, UsageError
 from reticent.errors.explanations import explain, known_codes
 
 __all__ = ["doctor", "explain_code"]
@@ -38,7 +38,7 @@ def explain_code(code: str | None) -> None:
 
 def doctor(chosen: Format) -> None:
     """Check what a run needs; a missing part is an error of exit status 6."""
-    checks = [*_packages(), _entropy(), _disk(), _locks()]
+    checks = [*_packages(), _kernels(), _entropy(), _disk(), _locks()]
     text = "\n".join(f"{'ok' if ok else 'FAILED':7} {name}: {words}" for name, ok, words in checks)
     emit(chosen, text=text, data=[{"name": n, "ok": ok, "words": words} for n, ok, words in checks])
     failed = [name for name, ok, _ in checks if not ok]
@@ -58,6 +58,16 @@ def _packages() -> list[tuple[str, bool, str]]:
         except PackageNotFoundError:
             rows.append((name, False, f"missing: pip install {name}"))
     return rows
+
+
+def _kernels() -> tuple[str, bool, str]:
+    """Either kind computes the same; a wrong RETICENT_KERNELS is a fault."""
+    from reticent import kernels
+
+    try:
+        return ("kernels", True, kernels.describe())
+    except ReticentError as error:
+        return ("kernels", False, f"{error.message}: {error.hint}")
 
 
 def _entropy() -> tuple[str, bool, str]:

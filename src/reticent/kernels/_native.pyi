@@ -3,6 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+interface: int
+"""Number of the signatures below; one that `reticent.kernels.compiled` does not expect is a module of other sources."""
+
 def levels() -> list[str]:
     """Return the levels that this processor has, fastest first, of avx512, avx2, plain."""
 

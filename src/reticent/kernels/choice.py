@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reticent.errors import EnvironmentFault, UsageError
-from reticent.kernels.compiled import Compiled
+from reticent.kernels.compiled import INTERFACE, Compiled
 from reticent.kernels.reference import Reference
 
 __all__ = ["Kernels", "active", "choose", "describe"]
@@ -93,8 +93,11 @@ def describe() -> str:
 
 def _module() -> tuple[ModuleType | None, str]:
     try:
-        return importlib.import_module("reticent.kernels._native"), ""
+        module = importlib.import_module("reticent.kernels._native")
     except ModuleNotFoundError:
         return None, "the compiled module was not built"
     except ImportError as error:  # built for another Python or C library
         return None, f"the compiled module does not load ({error})"
+    if module.interface != INTERFACE:
+        return None, "the compiled module was built from other sources"
+    return module, ""

@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 
 from reticent.randomness import Keystream
 
-__all__ = ["GUARD", "Compiled"]
+__all__ = ["GUARD", "INTERFACE", "Compiled"]
+
+INTERFACE = 1
+"""Of the compiled module: one that was built from other sources is not used."""
 
 GUARD = 2.0**-45
 """Bound on |computed - exact| / (1 + x) of a quantile x, in standard deviations, for U >= 2^-24.

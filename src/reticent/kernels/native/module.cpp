@@ -70,8 +70,9 @@ RETICENT_AVX512 bool draw_avx512(
 
 // Fills `out` from blocks of words that `next(block, words)` provides; returns how many indices are in `doubtful`.
 template <typename Next, typename Draw>
-int64_t draw_all(Next next, Draw draw, double scale, double guard, const double* table, int64_t* out, int64_t size,
-                 int64_t* doubtful) {
+int64_t draw_all(
+    Next next, Draw draw, double scale, double guard, const double* table, int64_t* out, int64_t size,
+    int64_t* doubtful) {
   alignas(64) uint64_t words[kBlock], unsure[kBlock];
   alignas(64) int64_t drawn[kBlock];
   int64_t found = 0;
@@ -173,6 +174,7 @@ nb::ndarray<nb::numpy, const double> inverse_normal() {
 
 NB_MODULE(_native, m) {
   using namespace reticent;
+  m.attr("interface") = 1;  // changes with any signature here; compiled.py refuses a module of another one
   m.def("levels", &levels);
   m.def("inverse_normal", &inverse_normal, nb::rv_policy::reference);
   m.def("gaussian_of_key", &gaussian_of_key, nb::arg("level"), nb::arg("key"), nb::arg("block"), nb::arg("scale"),
