@@ -1,10 +1,26 @@
-"""Training with torch: DP-SGD with per-example clipping, plain SGD for baselines, and evaluation.
+"""Training with torch: private (DP-SGD and DP-FedAvg) and plain, and evaluation.
 
-`clipping` holds the line that clips; the line that adds the noise is in `reticent.dp.mechanisms`. `DPSGD` binds
-sampler, clip, noise, encoding and accounting into one object, so that none can be changed alone.
+`DPSGD` and `DPFedAvg` are mechanisms: sampler, clip, noise and accounting in one object that cannot be changed. Their
+`trainer` is the only path from rows to weights. `clipping` and `linear` hold the lines that clip; the line that adds
+noise is in `reticent.dp.mechanisms`. How a clipped sum is computed is a port, `gradient_sums.ClippedSums`: gradient by
+gradient, in closed form for one linear layer, or by whatever kernel comes next.
 
-Threat model: the adversary sees the weights after every step. Not covered: how long a step takes, and floating-point
-differences of about 1e-7 in a gradient between batches of different sizes.
+GUARANTEE. The weights after every step are differentially private for the stated unit (a row, all rows of a person, all
+rows of a site) under the stated relation, at the epsilon that `Trainer.epsilon` certifies for the steps done. Nothing
+unpaid leaves a step: no loss, no norm, no batch size. Rows that are not finite, empty samples and units without rows
+change neither the course of a run nor its cost.
+
+ADVERSARY. Sees the weights after every step and knows every row but one unit's. The caller is trusted with the rows and
+makes mistakes: batches cannot be chosen, cut or used twice, settings cannot be changed, a step that failed on its
+sample ends the training, and weights or optimiser states that something else has moved are noticed before the next
+step. Not prevented, since Python cannot: a loss, model or hook that holds rows of its own (a memory bank, a nearest
+neighbour) puts them into every gradient, past the clip; initial weights that were trained on the rows unpaid; code that
+writes into a trainer's own attributes. Not covered: how long a step takes, and floating-point differences of about 1e-7
+in a gradient between samples of different sizes.
+
+COST. One gradient for each row. A step of a linear model on 3,969 features, 4,096 rows, takes 2.4 times as long as a
+plain one in closed form and 13 times from single gradients (74, 420 and 32 ms on one core); what vmap cannot follow
+in float64, nn.GRU and nn.RNN) is differentiated row by row. Comparing the weights between steps costs one copy of them.
 """
 
 from reticent.training.adaptive_clip import AdaptiveClip

@@ -34,6 +34,7 @@ _INPUT_BITS = 20
 
 _ERROR_BITS = 12
 _BLOCK = 512
+_PIECE = 96
 _NORM_MARGIN = 1.01e-4
 """Error of a norm in float32, as in `reticent.dp.precision`, and of the products around it."""
 
@@ -134,24 +135,34 @@ class LinearModel:
         with torch.no_grad():
             outputs = self._layer(inputs)
         errors = self._errors(outputs, labels).double()
-        bias = self._layer.bias is not None
-        radius = (inputs.square().sum(1).double() + float(bias)).sqrt()
+        bias = float(self._layer.bias is not None)
+        squares = torch.cat([piece.square().sum(1) for piece in inputs.split(_PIECE)])
+        radius = (squares.double() + bias).sqrt()
         lengths = errors.norm(dim=1) * radius
         finite = lengths.isfinite() & radius.isfinite()
         lengths = torch.where(finite, lengths, 0.0)
         scaled = errors * (radius * (max_norm / lengths).clamp(max=1.0)).unsqueeze(1)  # THE line that clips
         left = (scaled / step).round_()
-        unit = torch.where(radius > 0, 2.0**_INPUT_BITS / radius, 0.0)
-        right = (inputs * unit.to(inputs.dtype).unsqueeze(1)).round_()
+        unit = torch.where(finite & (radius > 0), 2.0**_INPUT_BITS / radius, 0.0)
         if not finite.all():
             left[~finite] = 0.0  # not a product: NaN times zero is NaN
-            right[~finite] = 0.0
-        wide = right.new_empty((len(right), self._width), dtype=torch.float64)
-        wide[:, : self._layer.in_features] = right
-        if bias:
-            wide[:, -1] = torch.where(finite, unit, 0.0).round()
-        # Whole numbers below 2^53: this product has no rounding error at all.
-        return (left.T @ wide).long(), int((lengths <= max_norm).sum())
+            inputs = torch.where(finite.unsqueeze(1), inputs, 0.0)
+        return self._product(left, inputs, unit.unsqueeze(1)).long(), int((lengths <= max_norm).sum())
+
+    def _product(self, left: Tensor, inputs: Tensor, unit: Tensor) -> Tensor:
+        """Return `left.T @ round([inputs, 1] * unit)`, whole numbers below 2^53: without any rounding error."""
+        total = left.new_zeros((self._layer.out_features, self._width))
+        # Pieces that stay in the cache: the conversion to float64 would else cost more than the product.
+        whole = inputs.new_empty((min(_PIECE, len(inputs)), self._layer.in_features))
+        right = left.new_empty((len(whole), self._width))
+        for start in range(0, len(inputs), _PIECE):
+            part = slice(start, start + _PIECE)
+            rows = len(inputs[part])
+            torch.mul(inputs[part], unit[part].to(inputs.dtype), out=whole[:rows]).round_()
+            right[:rows, : self._layer.in_features] = whole[:rows]
+            right[:rows, self._layer.in_features :] = unit[part].round()
+            total.addmm_(left[part].T, right[:rows])
+        return total
 
 
 def largest_move(max_norm: float, layer: nn.Linear, step: float) -> float:
