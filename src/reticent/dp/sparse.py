@@ -28,11 +28,13 @@ class SparseVector:
 
     Algorithm 1 of Dwork and Roth 2014 (AboveThreshold), which stops at its first yes, run `positives` times with
     epsilon / positives each: a fresh threshold after every yes, and fresh noise of twice the sensitivity for every
-    question. Six published variants that leave one of these out are not private (Lyu, Su, Li, VLDB 2017); tests attack
-    copies of them. Noes are free.
+    question. Noes are free. Published variants without noise on the values, without an end, or with noise that does not
+    grow with `positives` are not private (Lyu, Su, Li, VLDB 2017, figure 1); tests attack copies of them. (Their own
+    algorithm 1 keeps one threshold, which needs less noise at the same epsilon but is a single loss of epsilon; the
+    parts here compose better than they add up.)
 
     It is charged as it costs: one `PureDP(epsilon / positives)` at the first question, and another at the first one after
-    a yes. They compose better than they add up.
+    a yes.
 
     Args:
       threshold: Declared, never computed from the data.
