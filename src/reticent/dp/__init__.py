@@ -21,7 +21,7 @@ from reticent.dp.accounting import LossDistribution, delta, epsilon, loss_distri
 from reticent.dp.accounting.renyi import RENYI_ORDERS, renyi_budget, renyi_curve, renyi_epsilon
 from reticent.dp.additive import gaussian, gaussian_event, geometric, geometric_event, laplace, laplace_event
 from reticent.dp.answers import randomized_response, randomized_response_event
-from reticent.dp.calibration import gaussian_sigma, noise_multiplier
+from reticent.dp.calibration import calibrate, gaussian_sigma, noise_multiplier, sampling_probability, steps
 from reticent.dp.discrete import discrete_gaussian, discrete_gaussian_event
 from reticent.dp.encoding import encoded_sum
 from reticent.dp.events import (
@@ -87,6 +87,7 @@ __all__ = [
     "Unit",
     "add_gaussian",
     "add_laplace",
+    "calibrate",
     "check_delta",
     "delta",
     "discrete_gaussian",
@@ -114,6 +115,8 @@ __all__ = [
     "renyi_curve",
     "renyi_epsilon",
     "report_noisy_max",
+    "sampling_probability",
     "sparse_vector_event",
+    "steps",
     "trade_off",
 ]

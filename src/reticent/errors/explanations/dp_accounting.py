@@ -11,6 +11,10 @@ EXPLANATIONS: dict[str, str] = {
         "was drawn, and nothing was charged. Release nothing more of these data, or something with more noise. A budget "
         "is never refilled by waiting."
     ),
+    "invalid-range": (
+        "A search for the smallest number that keeps a target needs a range to search: two finite numbers, the first "
+        "above 0 and below the second. Widen it on the side that the answer lies on."
+    ),
     "invalid-renyi-curve": (
         "A Renyi curve holds one divergence for each order of dp.RENYI_ORDERS, and a divergence is never negative. "
         "Something of another length, or with a negative number or NaN, was to be converted. Use dp.renyi_curve, and "
