@@ -17,6 +17,8 @@ from torch import nn
 
 from reticent import dp, federated, secagg, training
 from reticent.data import Examples
+from reticent.dp.divergence import sampled_delta
+from reticent.errors import ReticentError
 from reticent.federated.wire import PlainUpdate
 from reticent.identity import Roster, SigningKey
 from reticent.messages import decode, encode
@@ -289,6 +291,65 @@ def test_an_epsilon_for_one_step_says_nothing_about_a_thousand(textbook: ModuleT
     assert right > 0.99
     honest = dp.epsilon(dp.Repeated(dp.Gaussian(4.9), 1000), delta=1e-5, relation="add_or_remove_one")
     assert honest > 40
+
+
+def test_the_textbook_budget_is_overspent_before_it_says_so(textbook: ModuleType) -> None:
+    """The answer was computed and sent by then. Ours refuses before, and leaves the budget as it was."""
+    budget = textbook.PrivacyBudget(1.0)
+    assert budget.consume(0.9)
+    assert not budget.consume(0.9)
+    assert budget.remaining() < 0
+    ours = dp.PrivacyBudget(initial_epsilon=1.0, initial_delta=1e-5)
+    ours.consume(epsilon=0.9)
+    with pytest.raises(dp.PrivacyBudgetExhausted):
+        ours.consume(epsilon=0.9)
+    assert ours.remaining().epsilon == pytest.approx(0.1)
+
+
+def test_a_million_tiny_spends_cost_nothing_in_floats(textbook: ModuleType) -> None:
+    """1 + 1e-17 is 1: a program that asks often enough asks for free. Negative spends even refill."""
+    budget = textbook.PrivacyBudget(2.0)
+    budget.consume(1.0)
+    for _ in range(1000):
+        budget.consume(1e-17)
+    assert budget.spent == 1.0
+    budget.consume(-5.0)
+    assert budget.remaining() > 2.0
+    ours = dp.PrivacyBudget(initial_epsilon=1.0, initial_delta=0.0)
+    ours.consume(epsilon=1.0)
+    for spend in (1e-17, -5.0, math.nan):
+        with pytest.raises(ReticentError):
+            ours.consume(epsilon=spend)
+
+
+def test_the_textbook_accountant_claims_less_than_is_true(textbook: ModuleType) -> None:
+    """One step on a hundredth of the people, with little noise: the exact epsilon is ten times what is claimed.
+
+    Exact: one sampled Gaussian has a closed form (`reticent.dp.divergence`), checked against numeric integration there.
+    """
+    accountant = textbook.PrivacyAccountant(delta=1e-6)
+    accountant.step(noise_multiplier=0.3, sampling_rate=0.01)
+    event = dp.PoissonSampled(0.01, dp.Gaussian(0.3))
+    honest = dp.epsilon(event, delta=1e-6, relation="add_or_remove_one")
+    assert accountant.epsilon() < honest / 4
+    worst = sampled_delta(np.array([accountant.epsilon()]), sigma=0.3, probability=0.01, direction="remove")[0]
+    assert worst > 1000 * accountant.delta  # the delta at the epsilon that was claimed
+
+
+def test_an_accountant_that_stops_on_its_own_answer_is_a_filter() -> None:
+    """Steps chosen by what came before are within the target; the step that would exceed it is refused before."""
+    accountant = dp.PrivacyAccountant(target_epsilon=2.0, delta=1e-5, relation="add_or_remove_one")
+
+    def step(number: int) -> bool:
+        try:
+            accountant.step(noise_multiplier=1.1 + number % 3, sampling_probability=0.02)
+        except dp.PrivacyBudgetExhausted:
+            return False
+        return True
+
+    taken = next(number for number in range(10_000) if not step(number))
+    assert taken > 10
+    assert accountant.epsilon() <= 2.0
 
 
 def test_a_loss_released_for_nothing_names_the_member(textbook: ModuleType) -> None:

@@ -97,6 +97,38 @@ class DPTrainer:
         return math.sqrt(2 * math.log(1.25 / self.delta)) / self.noise_multiplier
 
 
+class PrivacyBudget:
+    """Spends first and looks afterwards; in floats; any number is a spend; a new object is a new budget."""
+
+    def __init__(self, total_epsilon: float) -> None:
+        self.total, self.spent = total_epsilon, 0.0
+
+    def consume(self, epsilon: float) -> bool:
+        self.spent += epsilon
+        return self.spent <= self.total
+
+    def remaining(self) -> float:
+        return self.total - self.spent
+
+
+class PrivacyAccountant:
+    """Adds up what "advanced composition" and a factor q make of the textbook's epsilon of one step."""
+
+    def __init__(self, delta: float) -> None:
+        self.delta = delta
+        self.steps: list[tuple[float, float]] = []
+
+    def step(self, noise_multiplier: float, sampling_rate: float) -> None:
+        self.steps.append((noise_multiplier, sampling_rate))
+
+    def epsilon(self) -> float:
+        total = 0.0
+        for noise_multiplier, sampling_rate in self.steps:
+            one = math.sqrt(2 * math.log(1.25 / self.delta)) / noise_multiplier
+            total += (sampling_rate * one) ** 2
+        return math.sqrt(2 * math.log(1 / self.delta) * total)
+
+
 class SecureAggregation:
     """Every client draws a mask; the masks are drawn by each alone, or from a seed that all know."""
 
