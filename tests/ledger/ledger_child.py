@@ -1,11 +1,12 @@
-"""Faults that need processes of their own: `python ledger_child.py MODE DATABASE ARGUMENTS`, prints JSON.
+"""Faults that need processes of their own: `python ledger_child.py MODE ADDRESS ARGUMENTS`, prints JSON.
 
-    kill DATABASE TRIALS BROKEN     SIGKILL a writer at random instants; what it was told must be in the ledger
-    race DATABASE WHAT N BROKEN     N processes do the same thing at the same time; prints each one's outcome
-    disk DATABASE                   writing beyond a limit of file size
+    kill ADDRESS TRIALS BROKEN        SIGKILL a writer at random instants; what it was told must be in the ledger
+    race ADDRESS WHAT N BROKEN        N processes do the same thing at the same time; prints each one's outcome
+    slots ADDRESS N ROUNDS BROKEN     N processes race for the last few slots of a budget, again and again
+    disk ADDRESS                      writing beyond a limit of file size
 
-BROKEN is 1 for a copy with its safeguard removed, 2 for one without its second line of defence either. The
-processes are forks of one that has imported everything.
+BROKEN is 1 for a copy with its safeguard removed, 2 for one without its second line of defence either. The processes
+are forks of one that has imported everything.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import Any
 
 from reticent import dp
 from reticent.errors import ReticentError
-from reticent.ledger import Charge, Ledger, journal, pages, sqlite_journal
+from reticent.ledger import Charge, Ledger, journal, pages, postgres_journal, sqlite_journal
 
 STEP = dp.PoissonSampled(0.1, dp.Gaussian(2.0))
 dp.epsilon = lambda events, *, delta, relation: dp.flatten(events).total() * 0.25
@@ -68,7 +69,7 @@ def writing_late(self: journal.Journal, *, create: bool = False) -> Iterator[Any
     late = self.__dict__.setdefault("late", [])
     if not late:
         late.append(self._engine.connect())
-        late[0].exec_driver_sql("BEGIN IMMEDIATE")
+        self._begin_writing(late[0])
     yield self._pages(late[0], None, create=create)
     self.calls = getattr(self, "calls", 0) + 1
     if self.calls % 5 == 0:
@@ -78,33 +79,33 @@ def writing_late(self: journal.Journal, *, create: bool = False) -> Iterator[Any
 
 def kill(url: str, trials: str, broken: str) -> dict[str, Any]:
     grant(Ledger(url))
-    if broken == "1":
-        journal.Journal.writing = writing_late
     path = pathlib.Path(url.removeprefix("sqlite:///"))
     result: Counter[str] = Counter()
-    notes = path.with_suffix(".told")
+    notes = pathlib.Path("told.txt")
     written = 1
     for trial in range(int(trials)):
         told = os.open(notes, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_APPEND)
         pid = os.fork()
         if pid == 0:
+            if broken == "1":
+                journal.Journal.writing = writing_late
             work_until_killed(url, trial, told)
         while not os.fstat(told).st_size:
             time.sleep(0.0005)
-        time.sleep(random.uniform(0, 0.02))
+        time.sleep(random.uniform(0, 0.05))
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         os.close(told)
         result["hot journals"] += path.with_name(path.name + "-journal").exists()
-        book = Ledger(url, wait=1.0)
+        book = Ledger(url, wait=10.0)
+        grant(book, epsilon=1.0)  # the server has ended the killed client's transaction, or is told to by this one
         result["rows"] = book.verify()
         stored = {f"{e.kind} {e.key} {e.commit_key}" for e in book.entries() if e.key.startswith(f"{trial}-")}
         promised = set(notes.read_text().splitlines())
         result["lost"] += len(promised - stored)
         result["told"] += len(promised)
-        result["more than one ahead"] += result["rows"] - written > len(promised) + 1
+        result["more than one ahead"] += result["rows"] - written > len(promised) + 2
         written = result["rows"]
-    grant(Ledger(url, wait=1.0))
     return result
 
 
@@ -120,22 +121,41 @@ def race(url: str, what: str, racers: str, broken: str) -> dict[str, Any]:
         "same commit": lambda book, _: book.charge("first").commit("r", [STEP]),
         "void": lambda book, n: book.charge("first").void("x") if n % 2 else book.charge("first").commit("r", [STEP]),
     }
-    pathlib.Path(url.removeprefix("sqlite:///")).unlink(missing_ok=True)  # each race begins with a ledger of its own
+    clear(url)  # each race begins with a ledger of its own
     if what != "create":
         grant(Ledger(url), epsilon=1.5 if what.endswith("reserve") else 1e5)
     if "commit" in what or what == "void":
         reserve(Ledger(url), "first", steps=4)
-    if broken in "12":
-        sqlite_journal._WRITE = "SELECT 1"  # no transaction: each statement for itself
-    if broken == "2":
-        append_after_whatever_is_last()
-    meet_between_check_and_append(url, patience=0.3 if broken == "0" else 3.0)
+    break_safeguards(broken)
+    meet_between_check_and_append(patience=0.3 if broken == "0" else 3.0)
     outcomes = run_together(url, acts[what], int(racers))
     book = Ledger(url)
     result: dict[str, Any] = {"outcomes": outcomes, "rows": len(book.entries())}
     with contextlib.suppress(ReticentError):
         result["verified"] = book.verify()
     return result
+
+
+def clear(url: str) -> None:
+    if url.startswith("sqlite"):
+        pathlib.Path(url.removeprefix("sqlite:///")).unlink(missing_ok=True)
+        return
+    import psycopg
+
+    with psycopg.connect(url.replace("+psycopg", "", 1)) as connection:
+        connection.execute("drop schema public cascade")
+        connection.execute("create schema public")
+
+
+def break_safeguards(broken: str) -> None:
+    if broken in "12":
+        sqlite_journal._WRITE = "SELECT 1"  # no transaction: each statement for itself
+        postgres_journal._WRITE = "SELECT 1"  # READ COMMITTED without the lock
+    if broken == "2":
+        append_after_whatever_is_last()
+    if broken == "3":
+        # The lock is there, but the snapshot is as old as the statement that waited for it.
+        postgres_journal._ISOLATION = "REPEATABLE READ"
 
 
 def append_after_whatever_is_last() -> None:
@@ -149,10 +169,10 @@ def append_after_whatever_is_last() -> None:
     pages.Pages.append = late
 
 
-def meet_between_check_and_append(url: str, *, patience: float) -> None:
+def meet_between_check_and_append(*, patience: float) -> None:
     """Let the first process that has checked wait for a second one there, so that a race that can happen does."""
     append = pages.Pages.append
-    arrivals = os.open(url.removeprefix("sqlite:///") + ".arrivals", os.O_CREAT | os.O_TRUNC | os.O_RDWR | os.O_APPEND)
+    arrivals = os.open("arrivals", os.O_CREAT | os.O_TRUNC | os.O_RDWR | os.O_APPEND)
 
     def together(*arguments: Any, **fields: Any) -> Any:
         os.write(arrivals, b"x")
@@ -194,6 +214,39 @@ def run_together(url: str, act: Callable[[Ledger, int], object], racers: int) ->
     return outcomes
 
 
+# slots --------------------------------------------------------------------------------------------------------------
+
+
+def slots(url: str, racers: str, rounds: str, broken: str) -> dict[str, Any]:
+    """Let all racers reserve, and the winners commit, where the budget is enough for five of them."""
+    break_safeguards(broken)
+    if broken != "0":
+        meet_between_check_and_append(patience=3.0)
+    result: Counter[str] = Counter()
+    for _ in range(int(rounds)):
+        clear(url)
+        grant(Ledger(url), epsilon=5.0)
+        outcomes = run_together(url, win_a_slot, int(racers))
+        book = Ledger(url)
+        try:
+            rows = book.verify()
+        except ReticentError:
+            rows = 0
+        entries = book.entries()
+        reserved = sum(entry.kind == "reserve" for entry in entries)
+        committed = sum(entry.kind == "commit" for entry in entries)
+        result["overspent"] += reserved > 5
+        result["lost"] += committed < outcomes["ok"] or reserved < committed
+        result["not verified"] += rows != len(entries)
+        result["other outcomes"] += sum(outcomes.values()) - outcomes["ok"] - outcomes["budget-exhausted"]
+        result["won"] += outcomes["ok"]
+    return result
+
+
+def win_a_slot(book: Ledger, number: int) -> None:
+    reserve(book, f"run-{number}").commit("round 1", [STEP])
+
+
 # disk ---------------------------------------------------------------------------------------------------------------
 
 
@@ -217,5 +270,5 @@ def disk(url: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    mode, database, *arguments = sys.argv[1:]
-    sys.stdout.write(json.dumps({"kill": kill, "race": race, "disk": disk}[mode](f"sqlite:///{database}", *arguments)))
+    mode, address, *arguments = sys.argv[1:]
+    sys.stdout.write(json.dumps({"kill": kill, "race": race, "slots": slots, "disk": disk}[mode](address, *arguments)))

@@ -21,6 +21,7 @@ from reticent.ledger.amounts import Amount, charged, granted
 STEP = dp.PoissonSampled(0.1, dp.Gaussian(2.0))
 
 
+@settings(deadline=None)
 @given(epsilon=st.floats(0, 1e6), delta=st.floats(1e-300, 1, exclude_max=True))
 def test_a_charge_is_rounded_up_by_less_than_a_step(epsilon: float, delta: float) -> None:
     amount = charged(epsilon=epsilon, delta=delta)
@@ -28,6 +29,7 @@ def test_a_charge_is_rounded_up_by_less_than_a_step(epsilon: float, delta: float
     assert 0 <= Fraction(amount.atto_delta, 10**18) - Fraction(repr(delta)) < Fraction(1, 10**18)
 
 
+@settings(deadline=None)
 @given(epsilon=st.floats(1e-9, 1e6), delta=st.floats(0, 1, exclude_max=True))
 def test_a_grant_is_rounded_down_by_less_than_a_step(epsilon: float, delta: float) -> None:
     amount = granted(epsilon=epsilon, delta=delta)
@@ -35,6 +37,7 @@ def test_a_grant_is_rounded_down_by_less_than_a_step(epsilon: float, delta: floa
     assert 0 <= Fraction(repr(delta)) - Fraction(amount.atto_delta, 10**18) < Fraction(1, 10**18)
 
 
+@settings(deadline=None)
 @given(nano=st.integers(1, 10**15), atto=st.integers(0, 10**18 - 10**4))
 def test_the_amount_that_a_command_names_covers_what_was_missing(nano: int, atto: int) -> None:
     missing = Amount(nano, atto)

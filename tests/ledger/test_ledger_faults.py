@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import pathlib
 import random
 import sqlite3
@@ -13,14 +12,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
 
 from reticent import dp
 from reticent.errors import EnvironmentFault, ReticentError
-from reticent.ledger import Ledger, sqlite_journal
+from reticent.ledger import Head, Ledger, sqlite_journal
 from reticent.ledger.amounts import Amount
-from reticent.ledger.rows import sealed
-from reticent.ledger.tables import entries
+from reticent.ledger.entries import Standing
+from reticent.ledger.pages import Pages
 
 # kill -9 ------------------------------------------------------------------------------------------------------------
 
@@ -117,7 +115,7 @@ def test_many_races(child: Callable, tmp_path: pathlib.Path) -> None:
     for _ in range(100):
         for what in RACES:
             check_race(what, child("race", what, 6, 0))
-            (tmp_path / "race.db").unlink()
+            (tmp_path / "race.db").unlink(missing_ok=True)
 
 
 def test_a_writer_waits_for_another(book: Ledger, grant: Callable, reserve: Callable) -> None:
@@ -298,49 +296,74 @@ def test_the_tables_themselves_refuse_an_overspent_budget(book: Ledger, grant: C
 # speed --------------------------------------------------------------------------------------------------------------
 
 
-def fill(book: Ledger, rows: int, kind: str = "reserve") -> None:
-    """Append `rows` small reservations as the ledger would, but in one transaction."""
-    template = book.charge("run-1").entry
-    with book._journal.writing() as pages:
-        standing = pages.standing("ward-7")
-        previous, values = pages.head().hash, []
-        for number in range(rows):
-            entry = dataclasses.replace(
-                template, seq=pages.head().seq + number + 1, key=f"k{number}", amount=Amount(1, 1)
-            )
-            standing = standing.after("reserve", entry.amount, entry.curve)
-            entry, row = sealed(entry, standing, previous)
-            previous = entry.hash
-            values.append(row)
-        pages._connection.execute(insert(entries), values)
-        pages._head = None
+def fill(book: Ledger, rows: int) -> None:
+    """Append copies of the last row by one statement, with made-up hashes, and one real reservation after them.
+
+    An action reads the last row of the ledger and of its population, and no other: only these need their hashes.
+    """
+    last = book.charge("run-1").entry
+    with contextlib.closing(sqlite3.connect(book._journal.path)) as other:
+        names = [row[1] for row in other.execute("pragma table_info(reticent_entries)")]
+        moved = {"seq": "n.i + 2", "key": "'k' || n.i", "previous": "'p' || n.i", "hash": "'h' || n.i"}
+        other.execute(
+            f"with recursive n(i) as (select 1 union all select i + 1 from n where i < {rows}) insert into "
+            f"reticent_entries select {', '.join(moved.get(name, name) for name in names)} from n, reticent_entries "
+            "where seq = 2"
+        )
+        other.commit()
+    with book._journal._engine.connect() as connection:
+        pages = Pages(connection, "")
+        held = Standing(population="ward-7", unit=last.unit, relation=last.relation, granted=Amount(2 * 10**9, 10**14))
+        pages._head = Head("", rows + 2, "f" * 64)
+        pages.append("reserve", held, last.amount, key="last", events=last.events)
+        connection.commit()
+    book._journal._seen = None
 
 
-def fastest(act: Callable[[], object], times: int = 7) -> float:
+def fastest(act: Callable[[], object], times: int = 15) -> float:
+    """Return the least processor time: other programs on the machine do not count."""
     measured = []
     for _ in range(times):
-        start = time.perf_counter()
+        start = time.process_time()
         act()
-        measured.append(time.perf_counter() - start)
+        measured.append(time.process_time() - start)
     return min(measured)
 
 
-def test_a_balance_stays_fast(book: Ledger, grant: Callable, reserve: Callable) -> None:
+def test_nothing_slows_down_with_the_number_of_entries(book: Ledger, grant: Callable, reserve: Callable) -> None:
+    """`balance` within 20 ms at 1e5 reservations; a reservation costs what it cost in an empty ledger."""
     grant()
     reserve()
+    keys = iter(range(1000))
+    empty = fastest(lambda: reserve(f"early-{next(keys)}", 1, delta=1e-9), 1)
+    with contextlib.closing(sqlite3.connect(book._journal.path)) as other:
+        other.execute("drop trigger reticent_no_delete")
+        other.execute("delete from reticent_entries where seq > 2")
+        other.commit()
+    book._journal._seen = None
     fill(book, 100_000)
     assert fastest(lambda: book.balance("ward-7")) < 0.02
-    assert book.balance("ward-7").reserved_epsilon == pytest.approx(1.0001)
-    keys = iter(range(100))
-    assert fastest(lambda: reserve(f"late-{next(keys)}", 1), 3) < 0.1
+    assert book.balance("ward-7").reserved_epsilon == 1.0
+    assert fastest(lambda: reserve(f"late-{next(keys)}", 1, delta=1e-9), 3) < 3 * empty + 0.005
+    assert fastest(lambda: book.charge("last").committed()) < 0.02
 
 
 @pytest.mark.soak
 def test_a_large_ledger_verifies(book: Ledger, grant: Callable, reserve: Callable) -> None:
-    grant()
-    reserve()
-    fill(book, 100_000)
+    """1e5 real reservations, each with its hash, checked and exported; prints how long it took."""
+    grant(epsilon=1e5)
+    template = reserve().entry
+    with book._journal.writing() as pages:
+        standing = pages.standing("ward-7")
+        for number in range(100_000):
+            pages.append("reserve", standing, Amount(1, 1), key=f"k{number}", events=template.events)
+            standing = standing.after("reserve", Amount(1, 1))
+    start = time.perf_counter()
     assert book.verify() == 100_002
+    verified, start = time.perf_counter() - start, time.perf_counter()
+    balance = book.balance("ward-7")
+    print(f"verify {verified:.1f} s, balance {1000 * (time.perf_counter() - start):.1f} ms")
+    assert balance.reserved_epsilon == 1.0001
 
 
 def test_a_long_plan_commits_in_constant_time(book: Ledger, grant: Callable, reserve: Callable, step: Any) -> None:
@@ -354,5 +377,5 @@ def test_a_long_plan_commits_in_constant_time(book: Ledger, grant: Callable, res
             pages.append("commit", standing, charge.entry.amount - charge.entry.amount, key="run-1",
                          commit_key=str(number), events=(dp.Repeated(step, 1),))  # fmt: skip
     keys = iter(range(1000, 2000))
-    assert fastest(lambda: charge.commit(str(next(keys)), [step])) < 0.05
+    assert fastest(lambda: charge.commit(str(next(keys)), [step]), 7) < 0.05
     assert charge.committed()[step] == 1000 + 7

@@ -108,7 +108,10 @@ def spent(total: Curve, *, atto_delta: int, favoured: int) -> int | None:
 
 @functools.lru_cache(maxsize=256)
 def _epsilon(total: Curve, atto_delta: int, favoured: int) -> float:
-    curve = _floats(total)
+    return _converted(_floats(total), atto_delta, favoured)
+
+
+def _converted(curve: NDArray[np.float64], atto_delta: int, favoured: int) -> float:
     delta = atto_delta / DELTA_STEPS * (1 - 1e-15)
     others = [favoured + step for step in _OTHERS if 0 <= favoured + step < len(curve)]
     shares = (([favoured], delta / 2), (others, delta / 2 / len(others)))
@@ -151,11 +154,10 @@ def zcdp_left(total: Curve, *, nano_epsilon: int, atto_delta: int, favoured: int
       atto_delta: The delta of all grants together, in steps of 1e-18.
       favoured: Index of the order that has half of delta.
     """
+    used = _floats(total) if total else 0.0
 
     def fits(rho: float) -> bool:
-        plan = tuple(_up(rho * order) for order in dp.RENYI_ORDERS.tolist())
-        used = spent(plus(total, plan), atto_delta=atto_delta, favoured=favoured)
-        return used is not None and used <= nano_epsilon
+        return _converted(used + rho * dp.RENYI_ORDERS, atto_delta, favoured) * EPSILON_STEPS <= nano_epsilon
 
     low, high = 0.0, nano_epsilon / EPSILON_STEPS  # no order allows more than epsilon itself
     while high - low > 1e-6 * high:

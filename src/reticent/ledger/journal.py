@@ -54,7 +54,11 @@ class Journal(ABC):
                     self._bring_up_to_date(connection)
                 self._begin_reading(connection)
                 pages = self._pages(connection, seen, create=False)
-            yield pages
+            try:
+                yield pages
+            finally:
+                if pages is not None:
+                    pages.close()
 
     @contextmanager
     def writing(self, *, create: bool = False, ledger: str | None = None) -> Iterator[Pages | None]:
@@ -76,7 +80,11 @@ class Journal(ABC):
                     self._bring_up_to_date(connection)
                 self._begin_writing(connection)
                 pages = self._pages(connection, seen, create=create, ledger=ledger)
-            yield pages
+            try:
+                yield pages
+            finally:
+                if pages is not None:
+                    pages.close()
             if connection is not None:
                 # Read before the commit: an error after it would deny what is durable.
                 head = pages.head() if pages is not None else None
@@ -122,6 +130,7 @@ class Journal(ABC):
             if not create:
                 return None
             create_tables(connection, ledger)
+            return Pages(connection, identity_of(connection, self.shown))  # not to be remembered before the commit
         pages = Pages(connection, identity_of(connection, self.shown))
         if seen is not None and not pages.contains(seen):
             raise faults.rolled_back(self.shown, f"does not hold entry {seen.seq} any more, which it held before")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, insert, select
+from sqlalchemy import Connection, Result, RowMapping, func, insert, select
 
 from reticent.dp import Event, flatten
 from reticent.identity import SigningKey
@@ -34,7 +34,13 @@ class Pages:
     def __init__(self, connection: Connection, ledger: str) -> None:
         self._connection = connection
         self._head: Head | None = None
+        self._results: list[Result[Any]] = []
         self.ledger = ledger
+
+    def close(self) -> None:
+        """End all reading: a half-read result would keep SQLite's lock for as long as somebody keeps a traceback."""
+        for result in self._results:
+            result.close()
 
     def head(self) -> Head:
         """Return the position and hash of the last entry."""
@@ -110,7 +116,9 @@ class Pages:
             query = query.where(entries.c.population == population)
         if kind is not None:
             query = query.where(entries.c.kind == kind)
-        for row in self._connection.execute(query.execution_options(yield_per=_BATCH)).mappings():
+        result = self._connection.execute(query.execution_options(yield_per=_BATCH))
+        self._results.append(result)
+        for row in result.mappings():
             yield _plain(row)
 
     def rows(self, population: str | None = None, kind: Kind | None = None) -> Iterator[Row]:

@@ -28,6 +28,7 @@ __all__ = ["PostgresJournal"]
 
 _LOCK = int.from_bytes(hashlib.sha256(b"reticent ledger lock").digest()[:8], "big", signed=True)
 _WRITE = f"SELECT pg_advisory_xact_lock({_LOCK})"
+_ISOLATION = "READ COMMITTED"
 _FLUSH = "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
 
 _BUSY = ("55P03", "57014", "40001", "40P01")
@@ -79,7 +80,7 @@ class PostgresJournal(Journal):
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
 
     def _begin_writing(self, connection: Connection) -> None:
-        connection.execute(text("SET TRANSACTION ISOLATION LEVEL READ COMMITTED READ WRITE"))
+        connection.execute(text(f"SET TRANSACTION ISOLATION LEVEL {_ISOLATION} READ WRITE"))
         connection.execute(text(f"SET LOCAL lock_timeout = {max(1, round(self._wait * 1000))}"))
         connection.execute(text(_FLUSH))
         connection.execute(text(_WRITE))

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    PrimaryKeyConstraint,
     String,
     Table,
     Text,
@@ -40,7 +41,12 @@ schema = Table(
     Column("ledger", String(32), nullable=False),
 )
 
-migrations = Table(MIGRATIONS_TABLE, metadata, Column("version_num", String(32), primary_key=True))
+migrations = Table(
+    MIGRATIONS_TABLE,
+    metadata,
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name=f"{MIGRATIONS_TABLE}_pkc"),  # as Alembic makes it
+)
 
 _TOTALS = ("granted", "reserved", "spent")
 _TEXTS = (

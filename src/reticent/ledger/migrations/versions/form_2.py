@@ -31,9 +31,9 @@ def upgrade() -> None:
     connection = op.get_bind()
     ledger = secret(16).hex()
     for change in ("update", "delete"):
-        op.execute(f"drop trigger reticent_no_{change}")
+        op.execute(f"drop trigger if exists reticent_no_{change}")
     for index in ("entries_of_population", "entries_of_key", "one_reserve", "one_commit", "one_void"):
-        op.execute(f"drop index reticent_{index}")
+        op.execute(f"drop index if exists reticent_{index}")
     op.rename_table("reticent_entries", _OLD)
     entries = _new_table()
     previous = genesis(ledger)
