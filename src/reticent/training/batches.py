@@ -108,11 +108,11 @@ class Source:
         chosen = sampler.sample(self._n_units)
         if self._order is None or self._owners is None or self._rows_of is None:
             rows = torch.from_numpy(chosen)
-            return Rows(self._features[rows], self._labels[rows], None)
+            return Rows(self._features.index_select(0, rows), self._labels[rows], None)
         taken = np.zeros(self._n_units, dtype=bool)
         taken[chosen] = True
         rows = torch.from_numpy(self._order[taken[self._owners]])
-        return Rows(self._features[rows], self._labels[rows], self._rows_of[chosen].tolist())
+        return Rows(self._features.index_select(0, rows), self._labels[rows], self._rows_of[chosen].tolist())
 
 
 def source_of(data: Dataset | Mapping[str, Dataset], unit: Unit) -> Source:

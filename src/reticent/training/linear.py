@@ -136,7 +136,7 @@ class LinearModel:
             outputs = self._layer(inputs)
         errors = self._errors(outputs, labels).double()
         bias = float(self._layer.bias is not None)
-        squares = torch.cat([piece.square().sum(1) for piece in inputs.split(_PIECE)])
+        squares = torch.cat([piece.square().sum(1) for piece in torch.split(inputs, _PIECE)])
         radius = (squares.double() + bias).sqrt()
         lengths = errors.norm(dim=1) * radius
         finite = lengths.isfinite() & radius.isfinite()
