@@ -213,7 +213,7 @@ def check_poisson(sizes: NDArray[np.int64], units: int, probability: float) -> N
 def test_sample_sizes_are_binomial_and_a_fixed_size_is_caught(
     monkeypatch: pytest.MonkeyPatch, *, poisson: bool
 ) -> None:
-    import reticent.training.dpsgd as dpsgd_module
+    import reticent.training.mechanism as mechanism_module
     from reticent import dp
     from reticent.training import DPSGD
 
@@ -224,7 +224,7 @@ def test_sample_sizes_are_binomial_and_a_fixed_size_is_caught(
             return np.sort(np.argsort(np.random.default_rng().random(n))[: round(n * 0.3)])
 
     if not poisson:
-        monkeypatch.setattr(dpsgd_module, "PoissonSampler", FixedSize)
+        monkeypatch.setattr(mechanism_module, "PoissonSampler", FixedSize)
     dpsgd = DPSGD(
         population=200,
         expected_batch_size=60,
