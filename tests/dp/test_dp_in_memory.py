@@ -40,7 +40,7 @@ class Float:
     def consume(self, epsilon: float) -> None:
         self.spent += epsilon
         if self.spent > self.limit:
-            raise PrivacyBudgetExhausted("budget-exhausted", "", hint="")
+            raise PrivacyBudgetExhausted("privacy-budget-exhausted", "", hint="")
 
 
 def test_a_budget_is_spent_to_the_last_digit() -> None:

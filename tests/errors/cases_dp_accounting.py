@@ -17,7 +17,7 @@ def _exhausted() -> None:
 
 CASES: dict[str, Callable[[pathlib.Path], object]] = {
     "budget-copied": lambda _: copy.copy(dp.PrivacyBudget(initial_epsilon=1.0, initial_delta=0.0)),
-    "budget-exhausted": lambda _: _exhausted(),
+    "privacy-budget-exhausted": lambda _: _exhausted(),
     "invalid-range": lambda _: dp.calibrate(
         dp.Laplace, epsilon=1.0, delta=1e-6, relation="replace_one", least=2.0, most=1.0
     ),

@@ -15,6 +15,7 @@ from reticent.errors.explanations import explain, known_codes
 STATUSES = {
     "UsageError": 2,
     "PolicyRefused": 3,
+    "PrivacyBudgetExhausted": 3,
     "IdentityError": 4,
     "QuorumLost": 5,
     "DataError": 6,

@@ -157,7 +157,7 @@ class PrivacyAccountant(OneHolder):
 
     def _exhausted(self, event: Event) -> PrivacyBudgetExhausted:
         return PrivacyBudgetExhausted(
-            "budget-exhausted",
+            "privacy-budget-exhausted",
             f"with {event} all mechanisms together could exceed epsilon {self._target:g} at delta {self._delta:g}",
             hint="release nothing more of these data, or with more noise; only their owner can grant a larger budget",
         )

@@ -74,7 +74,7 @@ class PrivacyBudget(OneHolder):
             if after[0] > self._epsilon or after[1] > self._delta:
                 left = self._left()
                 raise PrivacyBudgetExhausted(
-                    "budget-exhausted",
+                    "privacy-budget-exhausted",
                     f"epsilon {float(more_epsilon):g} and delta {float(more_delta):g} were asked for, "
                     f"and epsilon {left.epsilon:g} and delta {left.delta:g} are left",
                     hint="release nothing more of these data, or less; only their owner can grant a larger budget",

@@ -7,7 +7,7 @@ import math
 import os
 import threading
 from fractions import Fraction
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, Literal, NoReturn
 from weakref import WeakValueDictionary
 
 from reticent.errors import PolicyRefused, UsageError
@@ -51,17 +51,21 @@ def _copied(how: str) -> PolicyRefused:
     )
 
 
-def exact(value: Any, name: str) -> Fraction:
+def exact(value: Any, name: Literal["epsilon", "delta"]) -> Fraction:
     """Return the number that was written: 0.1 is a tenth, so that ten of them are 1 and nothing vanishes in a sum."""
-    code = f"invalid-{name}"
-    hint = "give a finite number, 0 or larger" + ("" if name == "epsilon" else ", below 1")
     try:
         number = Fraction(value) if isinstance(value, int | Fraction) else Fraction(repr(float(value)))
     except (OverflowError, TypeError, ValueError) as error:  # NaN and infinities have no fraction
-        raise UsageError(code, f"{name} is {value}", hint=hint) from error
+        raise _wrong(value, name) from error
     if number < 0 or (name == "delta" and number >= 1):
-        raise UsageError(code, f"{name} is {value}", hint=hint)
+        raise _wrong(value, name)
     return number
+
+
+def _wrong(value: object, name: Literal["epsilon", "delta"]) -> UsageError:
+    if name == "epsilon":
+        return UsageError("invalid-epsilon", f"epsilon is {value}", hint="give a finite number, 0 or larger")
+    return UsageError("invalid-delta", f"delta is {value}", hint="give a number from 0 to below 1")
 
 
 def down(value: Fraction) -> float:

@@ -6,7 +6,7 @@ EXPLANATIONS: dict[str, str] = {
         "from its saved state while the original is alive. Each copy could spend what is left. Hand over the object "
         "itself; where several processes share a budget, use reticent.ledger."
     ),
-    "budget-exhausted": (
+    "privacy-budget-exhausted": (
         "The next step would take a budget in memory beyond what its owner allowed, so it was refused before anything "
         "was drawn, and nothing was charged. Release nothing more of these data, or something with more noise. A budget "
         "is never refilled by waiting."
