@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from reticent.dp.accounting.discretise import FARTHEST_LOSS, Discretised, connect_the_dots
 from reticent.dp.accounting.evaluate import deltas_of, landmarks_of
 from reticent.dp.accounting.pairs import Pair
+from reticent.dp.accounting.pairs_gaussian import SampledGaussian
 from reticent.dp.accounting.tilt import Cumulant, reach
 from reticent.dp.accounting.transform import compose
 
@@ -38,10 +39,12 @@ LARGEST_LENGTH = 1 << 21
 class Window:
     """Where to compose: the tilt, and `length` grid points of distance `step` from `first` on.
 
-    `order` is the one at which Chernoff's bound on the mass above is good.
+    `focus` is the tilt that moves the mean to the question, `order` that at which Chernoff's bound on the mass above is
+    good: both say which losses of a part matter.
     """
 
     tilt: float
+    focus: float
     order: float
     step: float
     first: int
@@ -58,25 +61,45 @@ class Coarse:
         self.steps = float(sum(counts))
         self.cumulant = Cumulant(losses, self.distribution.masses, self.counts)
         self.infinite = float(self.counts @ self.distribution.infinite)
+        self._largest = self._largest_of(parts)
 
-    def window(self, tilt: float, step: float, epsilon: float, log_delta: float) -> Window:
+    def _largest_of(self, parts: Sequence[Pair]) -> float:
+        """Return the largest loss of the most frequent part that has one; 0 if none has."""
+        for row in np.argsort(-self.counts):
+            top = parts[row].loss_range()[1]
+            if (
+                not isinstance(parts[row], SampledGaussian)
+                and parts[row].deltas(np.array([top]))[0] <= parts[row].infinite
+            ):
+                return top
+        return 0.0
+
+    def window(self, tilt: float, focus: float, step: float, epsilon: float, log_delta: float) -> Window:
         """Return a grid for questions about (epsilon, delta), with about this distance of its points."""
-        bottom, top, order = reach(self.cumulant, tilt, epsilon, log_delta)
+        bottom, top, order = reach(self.cumulant, tilt, epsilon, log_delta, 0.5 / step)
         # Rounding losses to the grid spreads them a little further.
         margin = 3 * math.sqrt(self.steps) * step
         bottom, top = bottom - margin, top + margin
         width = max(top - bottom, 16 * step)
         length = min(1 << max(8, math.ceil(math.log2(width / step / 1.25))), LARGEST_LENGTH)
         # A power of two is at hand anyway: what it has room for makes the grid finer.
-        step = width / (length - 4)
-        return Window(tilt, order, step, math.floor(bottom / step) - 1, length)
+        step = self._aligned(width / (length - 4))
+        while (length - 4) * step < width and length < LARGEST_LENGTH:
+            length *= 2
+        return Window(tilt, focus, order, step, math.floor(bottom / step) - 1, length)
+
+    def _aligned(self, step: float) -> float:
+        """Return about `step`, of which the largest loss of a bounded part is a multiple: its atoms need no rounding."""
+        if not step / 16 < self._largest < math.inf:
+            return step
+        return self._largest / max(1, math.floor(self._largest / step))
 
     def knots(self, window: Window, points: int) -> NDArray[np.int64]:
         """Return grid points `(rows, points)`, increasing, at which the parts are to be evaluated.
 
         A chord of width w over tilted mass m adds about m * w^2 to the variance. For a given number of chords the sum
-        is smallest where w is proportional to (m / w)^(-1/3). Half of them go where the tail is asked for, half where
-        the bound on the mass above the window comes from.
+        is smallest where w is proportional to (m / w)^(-1/3). A third of them each goes where the transform has its mass,
+        where the tail is asked for, and where the bound on the mass above the window comes from.
         """
         step = window.step
         losses, masses, _, _ = self.distribution
@@ -84,18 +107,20 @@ class Coarse:
         with np.errstate(divide="ignore"):
             logs = np.log(np.maximum(masses[:, :-1], masses[:, 1:])) - np.log(widths)
         share = np.zeros_like(losses)
-        for tilt in (window.tilt, window.order):
+        for tilt in (window.tilt, window.focus, window.order):
             tilted = logs + tilt * losses[:, 1:]
             density = np.exp((tilted - tilted.max(axis=1, keepdims=True)) / 3)
             sums = np.cumsum(np.maximum(density, 1e-5) * widths, axis=1)
-            share[:, 1:] += sums / sums[:, -1:] / 2
+            share[:, 1:] += sums / sums[:, -1:] / 3
+        tops = np.ceil(losses[:, -1] / step).astype(np.int64)
+        points = min(points, int((tops - np.floor(losses[:, 0] / step)).max()) + 2)
         wanted = np.linspace(0, 1, points)
         chosen = np.array([np.interp(wanted, row, at) for row, at in zip(share, losses, strict=True)])
-        indices = np.floor(chosen / step).astype(np.int64)
-        indices[:, -1] = np.ceil(losses[:, -1] / step).astype(np.int64)
+        indices = np.minimum(np.floor(chosen / step).astype(np.int64), tops[:, None])
+        indices[:, -1] = tops
+        # Points that coincide are moved apart downwards: above the range nothing may be added, however improbable.
         order = np.arange(points)
-        farthest = math.floor(FARTHEST_LOSS / step)
-        indices = np.maximum.accumulate(np.clip(indices, -farthest, farthest - points) - order, axis=1) + order
+        indices = np.minimum.accumulate((indices - order)[:, ::-1], axis=1)[:, ::-1] + order
         return np.asarray(indices, dtype=np.int64)
 
 

@@ -64,7 +64,8 @@ class Line:
 
     @cached_property
     def _points(self) -> int:
-        return min(2048, max(192, _EVALUATIONS // len(self.parts)))
+        most = 8192 if self._tolerance <= FINE else 2048
+        return min(most, max(192, _EVALUATIONS // len(self.parts)))
 
     @cached_property
     def _largest_loss(self) -> float:
@@ -88,7 +89,10 @@ class Line:
         rate, found = best, math.inf
         for _ in range(4):
             step = self._step(max(guess, 0.0), rate, tilt)
-            composed = Composed(self.parts, coarse, coarse.window(tilt, step, guess, level), self._points)
+            focus = min(best, tilt_for_epsilon(coarse.cumulant, guess)[0])
+            composed = Composed(
+                self.parts, coarse, coarse.window(tilt, max(tilt, focus), step, guess, level), self._points
+            )
             answer = composed.epsilon(delta, 0.97 * guess)
             found = min(found, answer)
             if answer == 0 or math.isinf(answer):
@@ -128,7 +132,9 @@ class Line:
         tilt = gentle_tilt(coarse.cumulant, epsilon, level, best, self._room)
         for _ in range(3):
             step = self._step(epsilon, rate, tilt)
-            composed = Composed(self.parts, coarse, coarse.window(tilt, step, epsilon, level), self._points)
+            composed = Composed(
+                self.parts, coarse, coarse.window(tilt, max(tilt, best), step, epsilon, level), self._points
+            )
             answer, rate = composed.delta_and_rate(epsilon)
             if answer <= found:
                 found, self._latest = answer, composed

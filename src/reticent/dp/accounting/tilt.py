@@ -127,8 +127,12 @@ def gentle_tilt(cumulant: Cumulant, epsilon: float, log_delta: float, largest: f
     return high
 
 
-def reach(cumulant: Cumulant, tilt: float, epsilon: float, log_delta: float) -> tuple[float, float, float]:
+def reach(
+    cumulant: Cumulant, tilt: float, epsilon: float, log_delta: float, highest: float
+) -> tuple[float, float, float]:
     """Return a window around `epsilon` that leaves out, and wraps into the tail, about e^-8 of delta.
+
+    `highest` is the largest order that a bound may have: a grid is too coarse for larger ones.
 
     Returns:
       Its two ends, and the order at which Chernoff's bound on the mass above is smallest.
@@ -149,7 +153,7 @@ def reach(cumulant: Cumulant, tilt: float, epsilon: float, log_delta: float) -> 
 
     start = math.sqrt(2 * room) / spread
     bottom = min(-below(chernoff_tilt(below, start)), epsilon - spread)
-    order = chernoff_tilt(above, tilt + start)
+    order = min(chernoff_tilt(above, tilt + start), max(highest, 1.01 * tilt))
     top = max(above(order), epsilon + spread)
     # Mass a whole turn above epsilon would be counted with the weight of epsilon.
     turn = wrapped(chernoff_tilt(wrapped, start)) - epsilon
