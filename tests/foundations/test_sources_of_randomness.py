@@ -16,7 +16,9 @@ ROOMS = [
     SOURCE / "messages.py",
     *sorted((SOURCE / "rings").glob("*.py")),
     *sorted((SOURCE / "secagg").glob("*.py")),
-    *sorted((SOURCE / "dp").glob("*.py")),
+    *sorted((SOURCE / "dp").rglob("*.py")),
+    *sorted((SOURCE / "kernels").rglob("*.py")),
+    *sorted((SOURCE / "analytics").rglob("*.py")),
 ]
 
 
