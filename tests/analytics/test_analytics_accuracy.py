@@ -68,6 +68,17 @@ def test_standardisation_is_what_scikit_learn_would_use(frame: pd.DataFrame) -> 
     assert np.allclose(np.asarray(found.value)[1::2], scaler.scale_, rtol=1e-3)
 
 
+def test_rows_without_a_value_are_in_no_mean(frame: pd.DataFrame) -> None:
+    """Mean, variance and median are those of the rows that have the value; the others are counted beside them."""
+    query, spread = analytics.mean("radius", bounds=(5, 30)), analytics.variance("radius", bounds=(5, 30))
+    gaps, half = analytics.missing("radius"), analytics.quantiles("radius", [0.5], bounds=(5, 30), bins=100)
+    answers = exact(frame, query, spread, gaps, half)
+    assert answers[query].value == pytest.approx(frame["radius"].mean(), abs=1e-4)
+    assert answers[spread].value == pytest.approx(frame["radius"].var(ddof=0), abs=1e-3)
+    assert round(float(answers[gaps].value)) == frame["radius"].isna().sum() > 20
+    assert float(answers[half].value[0]) == pytest.approx(frame["radius"].median(), abs=0.25)  # type: ignore[index]
+
+
 def test_counts_and_tables_are_those_of_pandas(frame: pd.DataFrame) -> None:
     size = analytics.histogram("size", categories=["small", "large"])
     target = analytics.histogram("target", categories=[0, 1])

@@ -131,7 +131,8 @@ def _many(scales: Coefficients, miss: float) -> float:
     cut = math.exp(float((-(np.log(math.pi * m * error) + products) / (2 * m))[2:].min()))
     step = math.pi / far  # a period of 2 * far
     u = step * (np.arange(math.ceil(cut / step)) + 0.5)
-    weights = 2 / math.pi * step / u * np.exp(-np.log1p((u[:, None] * ordered) ** 2).sum(axis=1))
+    sizes, counts = np.unique(ordered, return_counts=True)
+    weights = 2 / math.pi * step / u * np.exp(-(np.log1p((u[:, None] * sizes) ** 2) @ counts))
     low = 0.0
     for _ in range(3):
         tried = np.linspace(low, end, 17)
