@@ -232,23 +232,21 @@ def test_wrong_labels_are_memorised_without_privacy_and_not_with_it(*, private: 
 
 def test_the_drawer_leaves_ordinary_rows_alone() -> None:
     """The gradient of an ordinary row is that without the probe; a canary's is its own coordinate, as long as asked."""
-    plain, shape = model(), (4,)
-    probe = Probe(plain, shape, 3)
+    plain: Any = model()
+    probe: Any = Probe(plain, (4,), 3)
     marked = with_marks(ROWS, np.array([2]), np.array([7.0]))
     features, labels = torch.from_numpy(marked.features), torch.from_numpy(marked.labels)
     loss = probe_loss(LOSS)
     for row in range(len(ROWS)):
         probe.zero_grad()
         loss(probe(features[row : row + 1]), labels[row : row + 1]).backward()
-        assert probe.drawer.grad is not None
         assert not probe.drawer.grad.any()
         wanted = torch.autograd.grad(LOSS(plain(features[row : row + 1, :4]), labels[row : row + 1]), plain.weight)[0]
-        assert torch.allclose(probe.get_parameter("model.weight").grad, wanted)
+        assert torch.allclose(plain.weight.grad, wanted)
     probe.zero_grad()
     loss(probe(features[-1:]), labels[-1:]).backward()
-    assert probe.drawer.grad is not None
     assert probe.drawer.grad.tolist() == [0.0, 7.0, 0.0]
-    assert not probe.get_parameter("model.weight").grad.any()
+    assert not plain.weight.grad.any()
 
 
 def test_marks_are_units_of_their_own() -> None:

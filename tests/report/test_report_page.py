@@ -168,7 +168,7 @@ def test_tables_say_what_their_headers_belong_to(page: str) -> None:
 
 def test_every_drawing_has_a_role_a_title_and_a_description(page: str) -> None:
     drawings = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
-    assert len(drawings) == 6 + 4
+    assert len(drawings) == 7 + 4
     for drawing in drawings:
         assert 'role="img"' in drawing
         assert re.search(r"<title id=\"[^\"]+\">[^<]{5,}</title><desc id=\"[^\"]+\">[^<]{20,}</desc>", drawing)

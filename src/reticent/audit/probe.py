@@ -40,7 +40,9 @@ class Probe(nn.Module):
         """Return the model's outputs with two more columns, for rows `(n, size + 2)`."""
         size = math.prod(self._shape)
         outputs = self.model(rows[:, :size].reshape(-1, *self._shape)).flatten(1)
-        mine = (rows[:, size : size + 1].round() == self.numbers).to(rows.dtype)  # one row each, or none
+        mine = torch.eq(rows[:, size : size + 1].round(), self.get_buffer("numbers")).to(
+            rows.dtype
+        )  # one row each, or none
         pull = (mine * self.drawer).sum(1, keepdim=True) * rows[:, size + 1 :]
         return torch.cat([outputs, mine.sum(1, keepdim=True), pull], 1)
 

@@ -115,7 +115,7 @@ class MislabelledCanaries:
         features, labels = torch.from_numpy(self.planted.features), torch.from_numpy(self.planted.labels)
         with torch.no_grad():
             found = [self.loss(model(features[i : i + 1]), labels[i : i + 1]).item() for i in range(len(self.planted))]
-        return np.nan_to_num(np.array(found, dtype=np.float64), nan=np.inf)
+        return np.asarray(np.nan_to_num(np.array(found), nan=np.inf), dtype=np.float64)
 
 
 def _trained_drawer(
@@ -128,7 +128,7 @@ def _trained_drawer(
     probe = Probe(attack.model(), shape, attack.canaries)
     attack.train(probe, probe_loss(attack.loss), with_marks(attack.examples, drawers, pulls))
     moved = -probe.drawer.detach().double().cpu().numpy()
-    return np.nan_to_num(moved, nan=0.0)
+    return np.asarray(np.nan_to_num(moved, nan=0.0), dtype=np.float64)
 
 
 def _joined(first: Examples, second: Examples) -> Examples:

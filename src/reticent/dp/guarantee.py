@@ -89,7 +89,7 @@ class Guarantee:
             f"Whoever guesses {self.secret}, and would be right half of the time without the release, is right at most "
             f"{_percent_up(known.success(prior=0.5))} of the time with it.",
             f"{self._alarms} at most {_percent_up(found)} {self._those_found}; guessing would give 1 %.",
-            f"If this is so for one {self.unit} in 100, at most "
+            f"If {self._rarely}, at most "
             f"{_percent_up(known.belief(prior=0.01, at_false_positives=0.01))} of such alarms are right.",
         ]
         mu = known.gaussian_mu(slack=self.delta)
@@ -109,7 +109,13 @@ class Guarantee:
     def _alarms(self) -> str:
         if self.relation == "replace_one":
             return "An attack that is wrong in 1 case of 100 where the one version is true tells"
-        return f"An attack that wrongly names 1 in 100 of those {self.unit}s that were not there finds"
+        return f"An attack that wrongly names 1 in 100 of the {self.unit}s that were not there finds"
+
+    @property
+    def _rarely(self) -> str:
+        if self.relation == "replace_one":
+            return "the other version is true in 1 case of 100"
+        return f"only one {self.unit} in 100 was there"
 
     @property
     def _those_found(self) -> str:

@@ -179,6 +179,12 @@ class TradeOff:
         line = np.concatenate([np.arange(last + 1), [last]])  # the one that ends there: both meet in the corner
         return rates, np.minimum((steep[line] * rates + low[line]) * (1 + _ROUNDING), 1.0)
 
+    def tightened(self, epsilons: ArrayLike, deltas: ArrayLike) -> TradeOff:
+        """Return the bound of this curve and of further points (epsilon, delta) of the same mechanism together."""
+        losses = np.concatenate([np.log(self.slopes), np.atleast_1d(np.asarray(epsilons, float))])
+        masses = np.concatenate([self.heights, np.atleast_1d(np.asarray(deltas, float))])
+        return TradeOff(losses, masses, exact_mu=self.exact_mu)
+
     def thinned(self, rates: ArrayLike) -> TradeOff:
         """Return a bound of fewer lines that is as low as this one at each of `rates`."""
         x = np.asarray(rates, float)
@@ -198,10 +204,16 @@ def trade_off(events: Iterable[Event] | Event, *, relation: Relation) -> TradeOf
     mu = _gaussian_mu(parts, relation)
     if mu < math.inf:
         return TradeOff.gaussian(mu)
-    deltas = np.concatenate([np.linspace(0.95, 0.05, 19), np.geomspace(0.03, 1e-12, 30)])
-    found = np.array([epsilon_of(parts, delta=float(delta), relation=relation) for delta in deltas])
+    epsilons, deltas = _profile(parts, relation)
+    return TradeOff(epsilons, deltas)
+
+
+def _profile(events: tuple[Event, ...], relation: Relation) -> tuple[Floats, Floats]:
+    """Return certified points (epsilon, delta) of all events together, dense where attacks differ most."""
+    deltas = np.concatenate([np.linspace(0.9, 0.1, 9), np.geomspace(0.06, 1e-10, 18)])
+    found = np.array([epsilon_of(events, delta=float(delta), relation=relation) for delta in deltas])
     bounded = np.isfinite(found)
-    return TradeOff(np.append(found[bounded], 0.0), np.append(deltas[bounded], 1.0))
+    return np.append(found[bounded], 0.0), np.append(deltas[bounded], 1.0)
 
 
 def _gaussian_mu(events: Iterable[Event], relation: Relation) -> float:

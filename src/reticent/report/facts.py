@@ -102,6 +102,9 @@ class Promise(_Fact):
       in_a_hundred: Of 100 equally informed attackers who accept 1 false alarm in 100, how many at most are right about
         somebody who took part (rounded up).
       derived_epsilon: Epsilon computed again from the events of this plan, at the promised delta.
+      in_words: What all releases together limit, sentence by sentence.
+      advantage: Largest difference of found and wrongly found, from all releases together.
+      gaussian_mu: One Gaussian release of this mu gives away as much, but for the promised delta; None if none does.
     """
 
     sentence: str
@@ -117,6 +120,9 @@ class Promise(_Fact):
     curve: tuple[CurvePoint, ...]
     profile: tuple[ProfilePoint, ...]
     derived_epsilon: float
+    in_words: tuple[str, ...] = ()
+    advantage: float | None = None
+    gaussian_mu: float | None = None
 
 
 class Protection(_Fact):

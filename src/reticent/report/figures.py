@@ -12,90 +12,10 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from reticent.report.drawing import Frame, element, figure, path
-from reticent.report.facts import Budget, Facts, Promise, RoundFact, Utility
-from reticent.report.wording import caught, count, down, percent, percent_up, plain, reach, up
+from reticent.report.facts import Budget, Facts, RoundFact, Utility
+from reticent.report.wording import down, percent, plain, up
 
-__all__ = ["budget_bar", "comparison", "flow", "hundred", "learning", "participation", "trade_off"]
-
-
-def hundred(promise: Promise) -> Markup:
-    """Draw 100 equally informed attackers: how many are right about somebody who took part, how many are wrong."""
-    parts = [_hundred_marks(0, promise.in_a_hundred), _hundred_marks(236, 1)]
-    present = promise.relation == "add_or_remove_one"  # else the attacker does not ask who is there
-    for left, first, second in (
-        (0, f"{promise.in_a_hundred} of 100 at most", "are right about one who took part" if present else "are right"),
-        (236, "1 of 100", "is wrong about one who did not" if present else "is wrong"),
-    ):
-        parts.append(element("text", first, x=left, y=14, class_="strong"))
-        parts.append(element("text", second, x=left, y=33, class_="name"))
-    return figure(
-        "hundred",
-        title="One hundred equally informed attackers",
-        description=(
-            f"Two squares of one hundred marks. Of 100 attackers at most {promise.in_a_hundred} would {caught(promise)} "
-            "(filled squares), if they accept that 1 of 100 is wrong where there is nothing to find."
-        ),
-        width=456,
-        height=250,
-        parts=parts,
-    )
-
-
-def _hundred_marks(left: int, filled: int) -> Markup:
-    step = 20
-    return Markup("").join(
-        element("rect", x=left + 1 + step * (i % 10), y=49 + step * (i // 10), width=15, height=15, rx=2, class_="mark")
-        if i < filled
-        else element("circle", cx=left + 8.5 + step * (i % 10), cy=56.5 + step * (i // 10), r=6, class_="ring")
-        for i in range(100)
-    )
-
-
-def trade_off(promise: Promise) -> Markup:
-    """Draw what any attack can reach: share of members found (or of secrets told) against share of false alarms."""
-    present = promise.relation == "add_or_remove_one"  # else the attacker does not ask who is there
-    frame = Frame(480, 380, (0, 1), (0, 1), top=26)
-    promised = [(point.false_positives, point.promised) for point in promise.curve]
-    derived = [(point.false_positives, point.derived) for point in promise.curve]
-    below = path([frame.at(x, y) for x, y in [*promised, (1, 0), (0, 0)]], "area", close=True)
-    ticks = [0, 0.2, 0.4, 0.6, 0.8, 1]
-    axes = frame.axes(
-        x_ticks=ticks,
-        y_ticks=ticks,
-        x_name="false alarms among those who did not take part" if present else "false alarms",
-        y_name="found among those who took part, at most" if present else "told rightly, at most",
-        say_x=lambda tick: percent(tick, 0),
-        say_y=lambda tick: percent(tick, 0),
-    )
-    key = [
-        ("promised", f"promised: \u03b5 {up(promise.epsilon)}, \u03b4 {plain(promise.delta)}"),
-        ("derived", "derived from every release together"),
-        ("guess", "guessing: nothing was learnt"),
-    ]
-    parts = [below, axes, frame.line([(0, 0), (1, 1)], "guess"), frame.line(promised, "promised")]
-    parts += [frame.line(derived, "derived"), *_key(key, x=184, y=266)]
-    return figure(
-        "trade-off",
-        title="What any attack can reach",
-        description=(
-            f"A curve above the diagonal of guessing. At 1 % false alarms, at most {promise.in_a_hundred} % "
-            f"{'of those who took part are found' if present else 'are told rightly'}. No attack lies above the curve."
-        ),
-        width=480,
-        height=380,
-        parts=parts,
-    )
-
-
-def _key(entries: Sequence[tuple[str, str]], *, x: int, y: int) -> list[Markup]:
-    return [
-        part
-        for i, (class_, words) in enumerate(entries)
-        for part in (
-            path([(x, y + 22 * i - 4), (x + 28, y + 22 * i - 4)], class_),
-            element("text", words, x=x + 36, y=y + 22 * i, class_="tick"),
-        )
-    ]
+__all__ = ["budget_bar", "comparison", "flow", "learning", "participation"]
 
 
 def flow(facts: Facts) -> Markup:
@@ -330,13 +250,3 @@ def _whole_ticks(first: float, last: float) -> list[float]:
     span = max(1, round(last - first))
     step = max(1, math.ceil(span / 8))
     return [first + step * i for i in range(span // step + 1)]
-
-
-def describe_reach(promise: Promise) -> str:
-    """Return the sentence that stands beside the curve."""
-    point = min(promise.curve, key=lambda p: abs(p.false_positives - 0.01))
-    return (
-        f"At {percent(point.false_positives, 0)} false alarms no attack {reach(promise, percent_up(point.promised))}; "
-        f"counting every release together, not more than {percent_up(point.derived)}. "
-        f"The curve is drawn from {count(len(promise.profile))} certified points."
-    )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from reticent.report import figures, wording
+from reticent.report import attack_figures, figures, wording
 from reticent.report.facts import Budget, Facts, FileHash, RoundFact
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ __all__ = ["content_policy", "environment", "render", "stylesheet", "write_page"
 _MANY_ROUNDS = 40
 _MANY_CELLS = 2400
 _MANY_CLASSES = 12
-_CURVE = (0.001, 0.01, 0.05, 0.1, 0.2, 0.5)
+_CURVE = (1e-4, 0.001, 0.01, 0.05, 0.1, 0.2, 0.5)
 
 
 def render(facts: Facts, *, folder_name: str = "RUN-FOLDER") -> str:
@@ -81,7 +81,8 @@ def _derived(facts: Facts) -> dict[str, Any]:
     promise = facts.promise
     return {
         "promise_words": "" if promise is None else _promise_words(facts),
-        "reach_words": "" if promise is None else figures.describe_reach(promise),
+        "reach_words": "" if promise is None else attack_figures.describe_reach(promise),
+        "rare_words": "" if promise is None else attack_figures.describe_rare(promise),
         "curve": () if promise is None else [p for p in promise.curve if p.false_positives in _CURVE],
         "budgets": _budgets(facts),
         "shown_rounds": _shown_rounds(facts.rounds),
@@ -135,8 +136,9 @@ def _figures(facts: Facts) -> dict[str, Any]:
     measured = sum(evaluation.accuracy is not None for evaluation in utility.evaluations) > 1
     return {
         "flow": figures.flow(facts),
-        "hundred": figures.hundred(promise) if promise is not None else "",
-        "trade_off": figures.trade_off(promise) if promise is not None else "",
+        "hundred": attack_figures.hundred(promise) if promise is not None else "",
+        "trade_off": attack_figures.trade_off(promise) if promise is not None else "",
+        "rare": attack_figures.rare(promise) if promise is not None else "",
         "learning": figures.learning(utility) if measured else "",
         "comparison": figures.comparison(utility) if utility.baselines else "",
         "participation": ""

@@ -1,7 +1,7 @@
 """Epsilon derived anew from events, and what it means in odds: the figures of the page that nobody typed.
 
-The curve is the trade-off function of (epsilon, delta)-privacy (Kairouz, Oh, Viswanath, ICML 2015, theorem 2.1);
-the minimum over several points of the privacy profile is a tighter bound (Dong, Roth, Su, JRSS B 2022, section 2.4).
+One curve is what the promised (epsilon, delta) says about attacks, the other what all releases together say
+(`reticent.dp.trade_off`), which is tighter.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import math
 from collections.abc import Iterable, Sequence
 from itertools import combinations
 
-from reticent.dp import Event, Guarantee, Relation, epsilon, flatten
+import numpy as np
+
+from reticent.dp import Event, Guarantee, Relation, TradeOff, epsilon, flatten, trade_off
 from reticent.errors import PolicyRefused
 from reticent.report.facts import CurvePoint, Odds, ProfilePoint, Promise
 from reticent.study.plan import Plan
@@ -18,7 +20,7 @@ from reticent.study.plan import Plan
 __all__ = ["finite_epsilon", "plan_epsilon", "promise_of", "worst_case_events"]
 
 _DELTAS = (0.6, 0.4, 0.2, 0.1, 0.05, 0.02, 1e-2, 1e-3, 1e-4, 1e-7)
-_FALSE_POSITIVES = (0.0, 0.001, 0.01, 0.05, 0.1, 0.2, 0.5, 1.0)
+_FALSE_POSITIVES = (0.0, 1e-4, 2e-4, 5e-4, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 _PRIORS = (0.01, 0.1, 0.5)
 
 
@@ -64,6 +66,8 @@ def promise_of(plan: Plan) -> Promise | None:
     events = worst_case_events(plan)
     profile = _profile(events, guarantee)
     derived = next(point.epsilon for point in profile if point.delta == guarantee.delta)
+    reached = _reached(events, guarantee, profile)
+    mu = reached.gaussian_mu(slack=guarantee.delta)
     return Promise(
         sentence=guarantee.sentence(),
         secret=guarantee.secret,
@@ -75,10 +79,20 @@ def promise_of(plan: Plan) -> Promise | None:
         holds_against=guarantee.holds_against,
         in_a_hundred=_up(guarantee.true_positives(at_false_positives=0.01) * 100),
         odds=tuple(Odds(before=prior, after=guarantee.best_guess(prior=prior)) for prior in _PRIORS),
-        curve=_curve(guarantee, profile),
+        curve=_curve(guarantee, reached),
         profile=profile,
         derived_epsilon=derived,
+        in_words=guarantee.in_words(reached),
+        advantage=reached.advantage(),
+        gaussian_mu=mu if math.isfinite(mu) else None,
     )
+
+
+def _reached(events: Sequence[Event], guarantee: Guarantee, profile: Sequence[ProfilePoint]) -> TradeOff:
+    """Return what attacks on all releases together reach, drawn with no more lines than a page needs."""
+    every = trade_off(events, relation=guarantee.relation).thinned(_FALSE_POSITIVES)
+    points = [(point.epsilon, point.delta) for point in profile] + [(guarantee.epsilon, guarantee.delta)]
+    return every.tightened(*np.array(points).T)
 
 
 def _profile(events: Sequence[Event], guarantee: Guarantee) -> tuple[ProfilePoint, ...]:
@@ -95,43 +109,12 @@ def _profile(events: Sequence[Event], guarantee: Guarantee) -> tuple[ProfilePoin
     return tuple(points)
 
 
-def _curve(guarantee: Guarantee, profile: Sequence[ProfilePoint]) -> tuple[CurvePoint, ...]:
+def _curve(guarantee: Guarantee, derived: TradeOff) -> tuple[CurvePoint, ...]:
     """Return both curves at round rates and at every corner, so that straight lines between the points are exact."""
-    promised = _lines([ProfilePoint(delta=guarantee.delta, epsilon=guarantee.epsilon)])
-    derived = _lines(profile)
-    rates = sorted({*_FALSE_POSITIVES, *_corners(promised), *_corners(derived)})
-    return tuple(
-        CurvePoint(false_positives=rate, promised=_lowest(promised, rate), derived=_lowest(derived, rate))
-        for rate in rates
-    )
-
-
-Line = tuple[float, float]
-"""Slope and height at 0: an upper bound on the share of members found, as a function of false alarms."""
-
-
-def _lines(profile: Sequence[ProfilePoint]) -> list[Line]:
-    lines = [(0.0, 1.0)]
-    for point in profile:
-        growth = math.exp(min(point.epsilon, 700.0))
-        lines += [(growth, point.delta), (1 / growth, 1 - (1 - point.delta) / growth)]
-    return lines
-
-
-def _lowest(lines: Sequence[Line], rate: float) -> float:
-    return min(slope * rate + height for slope, height in lines)
-
-
-def _corners(lines: Sequence[Line]) -> set[float]:
-    """Return where the lowest line changes."""
-    found = set()
-    for (slope, height), (other, above) in combinations(lines, 2):
-        if slope == other:
-            continue
-        rate = (above - height) / (slope - other)
-        if 0 < rate < 1 and _lowest(lines, rate) >= slope * rate + height - 1e-12:
-            found.add(rate)
-    return found
+    promised = guarantee.curve()
+    rates = np.unique(np.concatenate([_FALSE_POSITIVES, promised.corners()[0], derived.corners()[0]]))
+    heights = zip(rates, promised.true_positives(rates), derived.true_positives(rates), strict=True)
+    return tuple(CurvePoint(false_positives=rate, promised=one, derived=all_) for rate, one, all_ in heights)
 
 
 def _up(value: float) -> int:
