@@ -19,8 +19,9 @@ writes into a trainer's own attributes. Not covered: how long a step takes, and 
 in a gradient between samples of different sizes.
 
 COST. One gradient for each row. A step of a linear model on 3,969 features, 4,096 rows, takes 2.4 times as long as a
-plain one in closed form and 13 times from single gradients (74, 420 and 32 ms on one core); what vmap cannot follow
-in float64, nn.GRU and nn.RNN) is differentiated row by row. Comparing the weights between steps costs one copy of them.
+plain one in closed form and 13 times from single gradients (74, 420 and 32 ms on one core); recurrent layers
+that vmap cannot follow (nn.GRU, nn.RNN, the cells; nn.LSTM in float64) are differentiated row by row. Comparing the
+weights between steps takes one copy of them.
 """
 
 from reticent.training.adaptive_clip import AdaptiveClip

@@ -2,7 +2,8 @@
 
 Its power iteration (Miyato et al., ICLR 2018) goes on in every forward pass and writes into buffers. It looks at the
 weights alone, so it tells nothing of the rows; but one pass for each example would advance it as often as rows were
-sampled, which is private. It is advanced once for each step, and held while gradients are computed.
+sampled, which is private. It is advanced once for each step, and held while gradients are computed. (The older
+`torch.nn.utils.spectral_norm`, a hook, is put back after every step: as private, but its estimate goes stale.)
 """
 
 from __future__ import annotations
