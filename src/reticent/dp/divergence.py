@@ -33,6 +33,7 @@ __all__ = [
     "gaussian_delta",
     "gaussian_epsilon",
     "loss_range",
+    "mixed_loss",
     "removed_delta",
     "sampled_delta",
 ]
@@ -213,10 +214,14 @@ def loss_range(*, sigma: float, probability: float, direction: Direction) -> tup
     if probability == 1:
         return (-far, far) if direction != "replace" else (-2 * far, 2 * far)
     # Loss of `remove` at the two ends; `add` is its mirror image, and `replace` their sum.
-    top = _mix(far, probability)
-    bottom = _mix(-far, probability)
+    top = float(mixed_loss(np.array(far), np.array(probability)))
+    bottom = float(mixed_loss(np.array(-far), np.array(probability)))
     return {"remove": (bottom, top), "add": (-top, -bottom), "replace": (bottom - top, top - bottom)}[direction]
 
 
-def _mix(loss: float, probability: float) -> float:
-    return float(np.logaddexp(math.log1p(-probability), math.log(probability) + loss))
+def mixed_loss(loss: _Array, q: _Array) -> _Array:
+    """Return log(1 - q + q e^loss), the inverse of `_unsampled_loss`, without overflow and precise near 0."""
+    small = np.minimum(loss, 1.0)
+    with np.errstate(divide="ignore"):
+        far = np.logaddexp(np.log1p(-q), np.log(q) + loss)
+        return np.asarray(np.where((loss <= 1.0) & (q < 1), np.log1p(np.maximum(q * np.expm1(small), -q)), far))

@@ -63,11 +63,12 @@ class LossDistribution:
         if left <= 0 and self._lines:
             return math.inf
         worst = 0.0
-        for line in self._lines:
-            # A second direction that is lower anyway need not be known to the last digit.
-            if worst > 0 and self._tolerance < COARSE and line.roughly().epsilon(left) <= worst:
-                continue
-            worst = max(worst, _honest(line.epsilon(left)))
+        with np.errstate(all="ignore"):  # what overflows or is not a number counts as infinite, in `Composed`
+            for line in self._lines:
+                # A second direction that is lower anyway need not be known to the last digit.
+                if worst > 0 and self._tolerance < COARSE and line.roughly().epsilon(left) <= worst:
+                    continue
+                worst = max(worst, _honest(line.epsilon(left)))
         return worst
 
     @overload

@@ -73,7 +73,7 @@ def divergences(losses: _Array, masses: _Array, infinite: _Array) -> _Array:
     terms, whose relative error is that of two running sums.
     """
     below = np.cumsum((masses * np.exp(-losses))[:, ::-1], axis=1)[:, ::-1]
-    steps = np.exp(losses[:, :-1]) * np.expm1(np.diff(losses, axis=1)) * below[:, 1:]
+    steps = np.exp(losses[:, 1:]) * -np.expm1(-np.diff(losses, axis=1)) * below[:, 1:]
     out = np.empty_like(losses)
     out[:, -1] = infinite
     out[:, :-1] = np.cumsum(steps[:, ::-1], axis=1)[:, ::-1] + infinite[:, None]
@@ -87,4 +87,6 @@ def _excess(losses: _Array, deltas: _Array, masses: _Array, infinite: _Array) ->
     short = np.maximum(short, 1 / (masses.sum(axis=1) + infinite))
     # Two running sums, two exponentials of rounded losses, and the rest: Higham 2002, section 4.2.
     rounding = (2 * losses.shape[1] + 32 + 6 * np.abs(losses).max(axis=1)) * _UNIT
-    return np.asarray(np.maximum(short - 1, 0.0) + rounding, dtype=np.float64)
+    # What overflowed certifies nothing.
+    sound = np.isfinite(really).all(axis=1) & np.isfinite(short)
+    return np.asarray(np.where(sound, np.maximum(short - 1, 0.0) + rounding, np.inf), dtype=np.float64)

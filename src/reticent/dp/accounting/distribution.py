@@ -52,7 +52,7 @@ class Window:
 
 
 class Coarse:
-    """A coarse copy of the parts: it says where to look, and nothing else is taken from it."""
+    """A coarse copy of the parts: it says where to look, and bounds what no window shows."""
 
     def __init__(self, parts: Sequence[Pair], counts: Sequence[int], points: int = 128) -> None:
         losses = landmarks_of(parts, points)
@@ -63,6 +63,12 @@ class Coarse:
         self.infinite = float(self.counts @ self.distribution.infinite)
         self._largest = self._largest_of(parts)
 
+    def slack(self, tilt: float) -> float:
+        """Return what to add to the cumulant, and to a logarithm of delta, so that it is an upper bound."""
+        farthest = tilt * np.abs(self.distribution.losses).max(axis=1)
+        each = 4 * (farthest + np.abs(self.cumulant.rows(tilt)) + 800) * _UNIT
+        return float(self.counts @ (self.distribution.excess + each)) * 1.01 + 1e-12
+
     def _largest_of(self, parts: Sequence[Pair]) -> float:
         """Return the largest loss of the most frequent part that has one; 0 if none has."""
         for row in np.argsort(-self.counts):
@@ -71,7 +77,7 @@ class Coarse:
                 not isinstance(parts[row], SampledGaussian)
                 and parts[row].deltas(np.array([top]))[0] <= parts[row].infinite
             ):
-                return top
+                return float(top)
         return 0.0
 
     def window(self, tilt: float, focus: float, step: float, epsilon: float, log_delta: float) -> Window:
@@ -113,7 +119,8 @@ class Coarse:
             sums = np.cumsum(np.maximum(density, 1e-5) * widths, axis=1)
             share[:, 1:] += sums / sums[:, -1:] / 3
         tops = np.ceil(losses[:, -1] / step).astype(np.int64)
-        points = min(points, int((tops - np.floor(losses[:, 0] / step)).max()) + 2)
+        widest = int((tops - np.floor(losses[:, 0] / step)).max())
+        points = min(points, widest + 2, int(tops.min()) + int(1.05 * FARTHEST_LOSS / step))
         wanted = np.linspace(0, 1, points)
         chosen = np.array([np.interp(wanted, row, at) for row, at in zip(share, losses, strict=True)])
         indices = np.minimum(np.floor(chosen / step).astype(np.int64), tops[:, None])

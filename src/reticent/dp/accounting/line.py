@@ -44,7 +44,10 @@ class Line:
         """Return an upper bound on epsilon, at least 0, or infinity."""
         if self._alone:
             return _inverse(self, delta)
-        return min(self._composed_epsilon(delta), self._largest_loss)
+        found = self._composed_epsilon(delta)
+        if math.isinf(found):
+            found = self._chernoff_epsilon(delta)
+        return min(found, self._largest_loss)
 
     def delta(self, epsilon: float) -> float:
         """Return an upper bound on delta."""
@@ -52,7 +55,7 @@ class Line:
             return float(deltas_of(self.parts, np.array([[epsilon]]))[0, 0])
         if epsilon >= self._largest_loss:
             return 0.0
-        return self._composed_delta(epsilon)
+        return min(self._composed_delta(epsilon), self._chernoff_delta(epsilon))
 
     @property
     def _alone(self) -> bool:
@@ -157,6 +160,20 @@ class Line:
     def roughly(self) -> Line:
         """Return the same line at the tolerance `COARSE`."""
         return Line(self.parts, self.counts, COARSE)
+
+    def _chernoff_epsilon(self, delta: float) -> float:
+        """Return a bound from moments alone, for questions that no window answers."""
+        coarse = self._coarse
+        if delta <= (infinite := coarse.infinite * 1.01):
+            return math.inf
+        tilt, found = tilt_for_delta(coarse.cumulant, delta - infinite)
+        return max(0.0, found + coarse.slack(tilt) / tilt)
+
+    def _chernoff_delta(self, epsilon: float) -> float:
+        coarse = self._coarse
+        tilt, level = tilt_for_epsilon(coarse.cumulant, epsilon)
+        level += coarse.slack(tilt)
+        return min(1.0, math.exp(level) + coarse.infinite * 1.01) if level < 0 else 1.0
 
     @property
     def _room(self) -> float:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from reticent.dp.divergence import RELATIVE_ERROR, Direction, loss_range, sampled_delta
+from reticent.dp.divergence import RELATIVE_ERROR, Direction, loss_range, mixed_loss, sampled_delta
 from reticent.dp.release import Relation
 
 __all__ = ["SampledGaussian", "gaussian_deltas", "gaussian_landmarks", "pairs"]
@@ -74,10 +74,8 @@ def gaussian_landmarks(parts: Sequence[SampledGaussian], count: int) -> _Array:
     sigma, q = _columns(parts)
     reach = 11.5 + (1 / sigma if direction != "replace" else 2 / sigma)
     deviations = reach * np.linspace(-1, 1, count)
-    with np.errstate(divide="ignore"):
-        stay, drawn = np.log1p(-np.where(q < 1, q, 1.0)), np.log(q)
-    up = np.logaddexp(stay, drawn + deviations / sigma - 0.5 / sigma**2)
-    down = np.logaddexp(stay, drawn - deviations / sigma - 0.5 / sigma**2)
+    up = mixed_loss(deviations / sigma - 0.5 / sigma**2, q)
+    down = mixed_loss(-deviations / sigma - 0.5 / sigma**2, q)
     losses = {"remove": up, "add": -down, "replace": up - down}[direction]
     # Where the loss levels off, points crowd until their differences are rounding errors: keep them apart.
     apart = 1e-6 * q / sigma * np.arange(count)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reticent.dp.accounting.pairs import Pair
-from reticent.dp.divergence import added_delta, removed_delta
+from reticent.dp.divergence import added_delta, mixed_loss, removed_delta
 
 __all__ = ["Added", "Removed", "ReplacedLaplace"]
 
@@ -113,7 +113,7 @@ class ReplacedLaplace:
 
 
 def _mixed(loss: float, probability: float) -> float:
-    return float(np.logaddexp(math.log1p(-probability), math.log(probability) + loss))
+    return float(mixed_loss(np.array(loss), np.array(probability)))
 
 
 def _left(losses: _Array, probability: float) -> _Array:

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 __all__ = ["Cumulant", "gentle_tilt", "reach", "tilt_for_delta", "tilt_for_epsilon"]
 
 _Array = NDArray[np.float64]
-_LARGEST_TILT = 2.0**40
 
 
 class Cumulant:
@@ -34,6 +33,10 @@ class Cumulant:
         self.losses, self.counts = losses, counts
         with np.errstate(divide="ignore"):
             self._logs = np.log(masses)
+
+        spread = math.sqrt(max(self.moments(0.0)[1], 1e-300))
+        self.largest_tilt = 60.0 / spread
+        """Beyond, e^(tilt * loss) tells apart what a delta of 1e-300 does not."""
 
     def rows(self, tilt: float) -> _Array:
         """Return the logarithm for one copy of each row, `(rows,)`."""
@@ -58,14 +61,15 @@ class Cumulant:
         return np.asarray(top + np.log(weights.sum(axis=1))), weights
 
 
-def chernoff_tilt(objective: Callable[[float], float], start: float = 1.0) -> float:
-    """Return about the smallest positive tilt that minimises a quasiconvex `objective`, to a few per cent."""
+def chernoff_tilt(objective: Callable[[float], float], largest: float, start: float = math.inf) -> float:
+    """Return about the smallest tilt up to `largest` that minimises a quasiconvex `objective`, to a few per cent."""
+    start = min(start, largest / 16)
     low, here, high = start / 2, start, 2 * start
     values = {tilt: objective(tilt) for tilt in (low, here, high)}
-    while values[high] < values[here] - 1e-4 * abs(values[here]) and high < _LARGEST_TILT:
+    while values[high] < values[here] - 1e-4 * abs(values[here]) and high < largest:
         low, here, high = here, high, 2 * high
         values[high] = objective(high)
-    while values[low] <= values[here] and low > 1 / _LARGEST_TILT:
+    while values[low] <= values[here] and low > 1e-12 * largest:
         low, here, high = low / 2, low, here
         values[low] = objective(low)
     for _ in range(6):  # golden section on a logarithmic scale would save one call; this keeps the middle point
@@ -90,7 +94,7 @@ def tilt_for_delta(cumulant: Cumulant, delta: float) -> tuple[float, float]:
     def epsilon(tilt: float) -> float:
         return (cumulant.value(tilt) - math.log(delta) + _slack(tilt)) / tilt
 
-    tilt = chernoff_tilt(epsilon)
+    tilt = chernoff_tilt(epsilon, cumulant.largest_tilt)
     return tilt, epsilon(tilt)
 
 
@@ -100,7 +104,7 @@ def tilt_for_epsilon(cumulant: Cumulant, epsilon: float) -> tuple[float, float]:
     def log_delta(tilt: float) -> float:
         return cumulant.value(tilt) - tilt * epsilon + _slack(tilt)
 
-    tilt = chernoff_tilt(log_delta)
+    tilt = chernoff_tilt(log_delta, cumulant.largest_tilt)
     return tilt, log_delta(tilt)
 
 
@@ -152,9 +156,9 @@ def reach(
         return (cumulant.value(order) - log_delta + 8) / order
 
     start = math.sqrt(2 * room) / spread
-    bottom = min(-below(chernoff_tilt(below, start)), epsilon - spread)
-    order = min(chernoff_tilt(above, tilt + start), max(highest, 1.01 * tilt))
+    bottom = min(-below(chernoff_tilt(below, cumulant.largest_tilt, start)), epsilon - spread)
+    order = min(chernoff_tilt(above, 2 * cumulant.largest_tilt, tilt + start), max(highest, 1.01 * tilt))
     top = max(above(order), epsilon + spread)
     # Mass a whole turn above epsilon would be counted with the weight of epsilon.
-    turn = wrapped(chernoff_tilt(wrapped, start)) - epsilon
+    turn = wrapped(chernoff_tilt(wrapped, cumulant.largest_tilt, start)) - epsilon
     return bottom, max(top, bottom + turn), order
