@@ -41,17 +41,18 @@ def reserve_gaussian(book: Ledger, key: str, noise: float = NOISE, **changes: An
 def by_formula(multiplier: float, *, delta: float, favoured: int) -> float:
     """Canonne, Kamath, Steinke 2020, proposition 12, for a Gaussian, written down anew with the shares of delta."""
     best = math.inf
-    others = [favoured + step for step in filters._OTHERS if 0 <= favoured + step < len(ORDERS)]
+    wanted = [1 + (ORDERS[favoured] - 1) * times for times in (0.25, 0.4, 0.63, 0.8, 1.26, 1.6, 2.5, 4, 10, 60)]
+    others = {min(sum(order > ORDERS), len(ORDERS) - 1) for order in wanted} - {favoured}
     for index in [favoured, *others]:
         order = ORDERS[index]
-        share = delta / 2 if index == favoured else delta / 2 / len(others)
+        share = 0.9 * delta if index == favoured else 0.1 * delta / len(others)
         rho = multiplier * order / 2
         best = min(best, rho + math.log1p(-1 / order) - (math.log(share) + math.log(order)) / (order - 1))
     return best
 
 
 def test_many_small_plans_fit_more_under_renyi(book: Ledger, grant: Callable) -> None:
-    """Each costs 0.25 by itself, so that the sum admits 8; together, as Renyi counts them, 20 fit."""
+    """Each costs 0.25 by itself, so that the sum admits 8; together, as Renyi counts them, 21 fit."""
     grant(**RENYI)
     grant("ward-8", epsilon=2.0, delta=1e-5)
     for number in range(8):
@@ -63,8 +64,8 @@ def test_many_small_plans_fit_more_under_renyi(book: Ledger, grant: Callable) ->
         order = pages.standing("ward-7").favoured
     assert by_formula(admitted / NOISE**2, delta=1e-5, favoured=order) <= 2.0
     assert by_formula((admitted + 1) / NOISE**2, delta=1e-5, favoured=order) > 2.0
-    assert admitted == 20
-    assert book.verify() == 2 + 8 + 20
+    assert admitted == 21
+    assert book.verify() == 2 + 8 + 21
 
 
 def test_the_balance_is_the_epsilon_of_all_plans_together(book: Ledger, grant: Callable) -> None:
@@ -188,7 +189,7 @@ _SPELLED = tuple(("1:", end) for end in ("-1", "00", "0*1", " 1", "1_0"))
 # curves as numbers --------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=20)
 @given(CURVES, CURVES)
 def test_curves_are_exact(one: filters.Curve, other: filters.Curve) -> None:
     assert plus(plus(one, other), other, -1) == one
@@ -205,7 +206,7 @@ def test_texts_that_are_no_curve(text: str) -> None:
     assert curve_text(curve) == text
 
 
-@pytest.mark.parametrize("text", [start + "0," * 120 + end for start, end in (*_SPELLED, ("2:", "0"))])
+@pytest.mark.parametrize("text", [start + "0," * 232 + end for start, end in (*_SPELLED, ("2:", "0"))])
 def test_curves_have_one_spelling(text: str) -> None:
     with pytest.raises(ValueError, match=r"^[0-9]|invalid literal"):
         parse_curve(text)
@@ -221,8 +222,8 @@ def test_a_divergence_is_rounded_up(divergence: float) -> None:
         assert steps == UNBOUNDED
 
 
-@settings(deadline=None, max_examples=50)
-@given(CURVES, CURVES, st.integers(1, 10**18 - 1), st.integers(0, 120))
+@settings(deadline=None, max_examples=20)
+@given(CURVES, CURVES, st.integers(1, 10**18 - 1), st.integers(0, 232))
 def test_more_never_costs_less(one: filters.Curve, other: filters.Curve, atto_delta: int, favoured: int) -> None:
     cost = spent(one, atto_delta=atto_delta, favoured=favoured)
     more = spent(plus(one, other), atto_delta=atto_delta, favoured=favoured)
@@ -230,7 +231,7 @@ def test_more_never_costs_less(one: filters.Curve, other: filters.Curve, atto_de
 
 
 def test_shares_of_delta_add_up_to_delta() -> None:
-    """Half to the favoured order, half to ten around it, fewer at the ends: never more than delta in all."""
+    """Nine tenths to the favoured order, the rest to ten around it, fewer at the ends: never more than delta in all."""
     asked: list[tuple[float, int]] = []
     real = dp.renyi_epsilon
 

@@ -4,10 +4,10 @@
 2016, section 3), and lets every plan use the tightest accountant for itself.
 
 `renyi` adds up each plan's Renyi curve and converts the total at the grant's delta. For one order that is fixed in
-advance this is a filter (Feldman, Zrnic, NeurIPS 2021, theorem 4.3), for interleaved plans too (Haney et al., CCS 2023).
+advance this is a filter (Feldman, Zrnic, NeurIPS 2021, section 4), for interleaved plans too (Haney et al., CCS 2023).
 The order that is best at the end may however depend on what was released, and no theorem lets one choose it afterwards
-for nothing. So delta is shared out among the orders beforehand: half goes to the order that is best for Gaussians, the
-rest equally to ten others around it. Let A be the transcripts in which order a, with share d, is the first to keep
+for nothing. So delta is shared out among the orders beforehand: nine tenths go to the order that is best for Gaussians,
+the rest equally to ten others around it. Let A be the transcripts in which order a, with share d, is the first to keep
 within the budget. On A the process is the one that is stopped at order a alone, hence P(S and A) <= e^epsilon Q(S and A)
 + d; summed over the orders, P(S) <= e^epsilon Q(S) + delta.
 
@@ -59,8 +59,10 @@ _LARGEST = 10**18
 _ORDERS = "1"
 """Names the list of orders; `dp.RENYI_ORDERS` is frozen."""
 
-_OTHERS = (-4, -2, 3, 6, 9, 12, 18, 24, 30, 42)
-"""Where the orders stand, relative to the favoured one, that share the other half of delta; part of the stored form."""
+_FAVOURED_SHARE = 0.9
+_OTHERS = (0.25, 0.4, 0.63, 0.8, 1.26, 1.6, 2.5, 4.0, 10.0, 60.0)
+"""Where the orders stand that share the rest of delta: times (favoured order - 1), plus 1. Never to be changed: ledgers
+would be read otherwise than they were written."""
 
 
 def check_filter(name: object) -> None:
@@ -98,7 +100,7 @@ def spent(total: Curve, *, atto_delta: int, favoured: int) -> int | None:
     Args:
       total: Curves of all plans, added up.
       atto_delta: The delta of all grants together, in steps of 1e-18.
-      favoured: Index of the order that has half of delta.
+      favoured: Index of the order that has most of delta.
     """
     if not any(total):
         return 0
@@ -113,9 +115,20 @@ def _epsilon(total: Curve, atto_delta: int, favoured: int) -> float:
 
 def _converted(curve: NDArray[np.float64], atto_delta: int, favoured: int) -> float:
     delta = atto_delta / DELTA_STEPS * (1 - 1e-15)
-    others = [favoured + step for step in _OTHERS if 0 <= favoured + step < len(curve)]
-    shares = (([favoured], delta / 2), (others, delta / 2 / len(others)))
+    others = _others(favoured)
+    shares = (([favoured], delta * _FAVOURED_SHARE), (others, delta * (1 - _FAVOURED_SHARE) / len(others)))
     return min(dp.renyi_epsilon(_only(curve, orders), delta=share) for orders, share in shares)
+
+
+@functools.cache
+def _others(favoured: int) -> list[int]:
+    """Return the indexes of the orders that share what the favoured one leaves of delta; at least one."""
+    import numpy as np
+
+    orders = dp.RENYI_ORDERS
+    wanted = 1 + (orders[favoured] - 1) * np.array(_OTHERS)
+    found = np.unique(np.minimum(np.searchsorted(orders, wanted), len(orders) - 1))
+    return [index for index in found.tolist() if index != favoured]
 
 
 def _floats(total: Curve) -> NDArray[np.float64]:
@@ -152,7 +165,7 @@ def zcdp_left(total: Curve, *, nano_epsilon: int, atto_delta: int, favoured: int
       total: Curves of all plans, added up.
       nano_epsilon: The epsilon of all grants together, in steps of 1e-9.
       atto_delta: The delta of all grants together, in steps of 1e-18.
-      favoured: Index of the order that has half of delta.
+      favoured: Index of the order that has most of delta.
     """
     used = _floats(total) if total else 0.0
 
