@@ -275,6 +275,22 @@ def test_events_cost_the_epsilon_that_was_asked_for(epsilon: float, coordinates:
     assert distance / scale <= epsilon < distance / scale * (1 + 1e-12)
 
 
+@pytest.mark.parametrize("relation", RELATIONS)
+def test_the_relation_changes_the_charge_and_not_the_noise(relation: dp.Relation) -> None:
+    """Neighbours' distance was given, so the noise is that of the promise under either relation."""
+    zeros = np.zeros(DRAWS, dtype=np.int64)
+    fine = 2.0**-30
+    event: dp.Event = dp.gaussian_event(epsilon=1.0, delta=1e-6, relation=relation)
+    sigma = dp.gaussian_sigma(sensitivity=1.0, epsilon=1.0, delta=1e-6) * (1 + math.sqrt(DRAWS) * fine)
+    paid: dict[str, Any] = {"grant": dp.Grant("key", [event]), "relation": relation}
+    assert gaussian_size_is_right(
+        dp.gaussian(zeros, sensitivity=1.0, epsilon=1.0, delta=1e-6, grid=fine, **paid), sigma
+    )
+    event = dp.geometric_event(sensitivity=2, epsilon=0.5, relation=relation)
+    paid["grant"] = dp.Grant("key", [event])
+    assert laplace_size_is_right(dp.geometric(zeros, sensitivity=2, epsilon=0.5, **paid), 4.0)
+
+
 def test_counts_under_replacement() -> None:
     """A distance of 1 has no half: two losses, plus and minus epsilon, are what `PureDP` describes."""
     assert dp.geometric_event(sensitivity=1, epsilon=0.5, relation="replace_one") == dp.PureDP(0.5)

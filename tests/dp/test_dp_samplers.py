@@ -322,7 +322,9 @@ def test_exponential_coins_at_length(gamma: Fraction) -> None:
 
 
 def test_a_certain_coin_is_certain() -> None:
-    assert bernoulli_exp(np.zeros(3), lambda _: Fraction(0), Words(2**64 - 1, 0, 5)).all()  # type: ignore[arg-type]
+    ones = Words(*[2**64 - 1] * 99)  # as near to 1 as 1024 bits can say
+    assert bernoulli_exp(np.zeros(3), lambda _: Fraction(0), ones).all()  # type: ignore[arg-type]
+    assert ones.read == 3
     assert bernoulli(Fraction(1), 4, Words(*[2**64 - 1] * 4)).all()  # type: ignore[arg-type]
     assert not bernoulli(Fraction(0), 4, Words(0, 0, 0, 0)).any()  # type: ignore[arg-type]
     assert not bernoulli_exp(np.full(2, np.inf), lambda _: Fraction(10**9), Words()).any()  # type: ignore[arg-type]
@@ -343,7 +345,23 @@ def test_a_doubtful_coin_reads_more_bits_and_obeys_them() -> None:
         assert stream.read == 2
 
 
-def test_coins_of_small_probability_are_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_guard_coins_go_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken copy: one unit beside exp(-gamma) floating point alone errs."""
+    gammas = [Fraction(k, 37) for k in range(1, 200)]
+    with mp.workprec(200):
+        edges = [int(mp.floor(mp.exp(-mp.mpf(g.numerator) / g.denominator) * mp.mpf(2) ** 64)) for g in gammas]
+
+    def heads(off: int) -> list[bool]:
+        stream: Any = Words(*[edge + off for edge in edges])
+        return bernoulli_exp(np.array([float(g) for g in gammas]), lambda i: gammas[i], stream).tolist()
+
+    assert all(heads(-1))
+    assert not any(heads(1))
+    monkeypatch.setattr(coins, "GUARD", 0.0)
+    assert not all(heads(-1)) or any(heads(1))
+
+
+def test_coins_of_small_probability_are_not_lost() -> None:
     """2^-70 needs more than one word; rounding the threshold down would make it 0."""
     assert bernoulli(Fraction(1, 2**70), 1, Words(0, 2**57)).tolist() == [True]  # type: ignore[arg-type]
     assert bernoulli(Fraction(1, 2**70), 1, Words(0, 2**59)).tolist() == [False]  # type: ignore[arg-type]
