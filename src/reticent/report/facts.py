@@ -192,7 +192,8 @@ class SiteFact(_Fact):
     """One site: its declared constants, what it released, and its people's budget.
 
     `promised_epsilon` is the plan's; `planned_epsilon` is the same derived again from the plan's events;
-    `committed_epsilon` is derived from the events that the ledger shows as committed for this run.
+    `committed_epsilon` is derived from the events that the ledger shows as committed for this run. `ledger_head` names
+    the last entry that this run wrote into the site's ledger: kept elsewhere, it shows a ledger that was put back.
     """
 
     name: str
@@ -208,6 +209,7 @@ class SiteFact(_Fact):
     planned_epsilon: float | None
     committed_epsilon: float | None
     budget: Budget | None
+    ledger_head: str = ""
 
 
 class Evaluation(_Fact):

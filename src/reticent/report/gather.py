@@ -61,7 +61,7 @@ def gather(run_folder: Path | str, *ledgers: Ledger) -> Facts:
         why_no_promise=plan.why_no_promise,
         protection=protection(plan),
         who_sees=tuple(Seen(party=r.party, sees=r.sees, does_not_see=r.does_not_see) for r in plan.who_sees),
-        sites=tuple(_site(plan, site, Charges.of(folder, site, ledgers), ledgers) for site in plan.sites),
+        sites=tuple(_site(folder, site, Charges.of(folder, site, ledgers), ledgers) for site in plan.sites),
         utility=_utility(folder),
         rounds=_rounds(folder),
         leakage=tuple(LeakageFact(**line.model_dump()) for line in folder.leakage()),
@@ -116,7 +116,8 @@ def _model(plan: Plan) -> ModelFact:
     )
 
 
-def _site(plan: Plan, site: SitePlan, charges: Charges, ledgers: Sequence[Ledger]) -> SiteFact:
+def _site(folder: RunFolder, site: SitePlan, charges: Charges, ledgers: Sequence[Ledger]) -> SiteFact:
+    plan = folder.plan
     release = plan.release(site.name)
     committed = charges.committed_events() if charges.found else None
     return SiteFact(
@@ -133,7 +134,13 @@ def _site(plan: Plan, site: SitePlan, charges: Charges, ledgers: Sequence[Ledger
         planned_epsilon=None if release is None else _epsilon(plan, release.events),
         committed_epsilon=None if committed is None else _epsilon(plan, committed),
         budget=budget_of(site.population, ledgers),
+        ledger_head=_anchor(folder, site.name),
     )
+
+
+def _anchor(folder: RunFolder, site: str) -> str:
+    head = folder.head(site)
+    return "" if head is None else f"ledger {head.ledger}, entry {head.seq}, {head.hash}"
 
 
 def _releases(plan: Plan, site: SitePlan, charges: Charges) -> tuple[ReleaseFact, ...]:
