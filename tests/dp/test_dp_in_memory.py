@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import multiprocessing
 import pickle
 import threading
+import time
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -163,24 +166,46 @@ def test_a_saved_budget_goes_on_where_it_stopped() -> None:
             dp.PrivacyBudget.from_json(wrong)
 
 
-def test_threads_do_not_overspend() -> None:
-    """Eight threads ask for 4000 slots, 1000 exist."""
-    held, admitted = budget(1.0), []
+class Slow(Fraction):
+    """A number that lets another thread run between the look at the budget and the spend."""
 
-    def spend() -> None:
-        for _ in range(500):
-            try:
-                held.consume(epsilon=0.001)
-            except PrivacyBudgetExhausted:
-                return
+    def __add__(self, other: Any) -> Fraction:
+        time.sleep(0.05)
+        return Fraction(self) + other
+
+
+def race(spend: Callable[[], None]) -> int:
+    """Return how many of four threads at once were admitted."""
+    admitted, start = [], threading.Barrier(4)
+
+    def one() -> None:
+        start.wait()
+        with contextlib.suppress(PrivacyBudgetExhausted):
+            spend()
             admitted.append(1)
 
-    threads = [threading.Thread(target=spend) for _ in range(8)]
+    threads = [threading.Thread(target=one) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(admitted) == 1000
+    return len(admitted)
+
+
+def test_threads_do_not_overspend(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each wants more than half; without the lock all four look before the first has spent."""
+    held = budget(1.0)
+    held._spent_epsilon = Slow(0)
+    assert race(lambda: held.consume(epsilon=0.6)) == 1
+    filter_, plain = accountant(), dp.PrivacyAccountant._with
+
+    def slowly(self: dp.PrivacyAccountant, event: dp.Event) -> Any:
+        after = plain(self, event)
+        time.sleep(0.05)
+        return after
+
+    monkeypatch.setattr(dp.PrivacyAccountant, "_with", slowly)
+    assert race(lambda: filter_.charge(dp.Gaussian(1.7))) == 1
 
 
 def test_the_accountant_refuses_before_the_step() -> None:

@@ -367,7 +367,14 @@ def test_a_group_composes_with_the_others() -> None:
     gaussian = dp.epsilon(mixed[1], delta=1e-6, relation=ADD)
     together = dp.epsilon(mixed, delta=2e-6, relation=ADD)
     assert max(alone, gaussian) < together < alone + gaussian
-    assert joined({dp.BoundedRange(0.1): 3}, ADD).loss_range()[1] <= 0.3 * (1 + 1e-9)
+    group = joined({dp.BoundedRange(0.1): 3}, ADD)
+    assert group.loss_range()[1] <= 0.3 * (1 + 1e-9)
+    for t in np.linspace(0.005, 0.095, 19):  # the worst laws of one range each, three times
+        low = math.expm1(t) / math.expm1(0.1)
+        once = np.array([1 - low, low]), np.array([(1 - low) * math.exp(-t), low * math.exp(0.1 - t)])
+        first, second = (np.einsum("i,j,k->ijk", law, law, law).ravel() for law in once)
+        losses = np.linspace(-0.35, 0.35, 71)
+        assert np.all(group.deltas(losses) >= divergence(first, second, losses) - 1e-15)
 
 
 def test_fixed_size_at_the_scale_of_training() -> None:
