@@ -153,6 +153,7 @@ CASES: dict[str, Callable[[pathlib.Path], object]] = {
     "ledger-disk": _full,
     "ledger-driver-missing": _without_driver,
     "ledger-invariant": _broken_rule,
+    "ledger-not-empty": lambda folder: _book(folder).restore(_exported(folder)),
     "ledger-rolled-back": _rolled_back,
     "ledger-unreachable": lambda folder: _book(folder / "no" / "such" / "folder"),
     "ledger-vanished": _vanished,

@@ -250,3 +250,33 @@ def test_a_large_event_list_stays_an_export(book: Ledger, grant: Callable, tmp_p
     book.reserve(dp.Release(events=events, **claim), delta=1e-9, purpose="p", plan_hash="h", key="k")
     book.export(tmp_path / "large.jsonl")
     assert verify_export(tmp_path / "large.jsonl").seq == 2
+
+
+# restoring ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> str:
+    """The address of an empty ledger."""
+    return str(request.getfixturevalue("postgres")) if request.param == "postgres" else f"sqlite:///{tmp_path}/new.db"
+
+
+def test_an_export_restores_a_ledger(filled: Ledger, exported: pathlib.Path, empty: str, step: Any) -> None:
+    book = Ledger(empty)
+    assert book.restore(exported) == filled.head() == book.head()
+    assert book.entries() == filled.entries()
+    assert book.balance("ward-8") == filled.balance("ward-8")
+    assert book.verify(head=filled.head()) == 7
+    again = exported.with_name("again.jsonl")
+    book.export(again)
+    assert again.read_bytes() == exported.read_bytes()
+    book.charge("run-1").commit("round 2", [step])
+    assert book.verify() == 8
+    assert code_of(lambda: Ledger(empty).restore(exported)) == "ledger-not-empty"
+
+
+def test_a_damaged_export_restores_nothing(exported: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    exported.write_text(exported.read_text().replace("Dr. Ada", "Dr. Eve"))
+    book = Ledger(f"sqlite:///{tmp_path}/restored.db")
+    assert code_of(lambda: book.restore(exported)) == "ledger-damaged"
+    assert not book._journal.path.exists()

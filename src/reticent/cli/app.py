@@ -245,6 +245,18 @@ def ledger_export(
     budgets.export(target, url, format_)
 
 
+@ledger.command("restore")
+def ledger_restore(
+    exported: Annotated[Path, typer.Argument(help="What export wrote.")],
+    url: LedgerOption = "sqlite:///budget.db",
+    format_: FormatOption = Format.text,
+) -> None:
+    """Fill an empty ledger with an export: a back-up, or a move to PostgreSQL."""
+    from reticent.cli import budgets
+
+    budgets.restore(exported, url, format_)
+
+
 @ledger.command("verify")
 def ledger_verify(
     url: LedgerOption = "sqlite:///budget.db",

@@ -1,4 +1,4 @@
-"""ledger grant, disjoint, show, export, verify."""
+"""ledger grant, disjoint, show, export, restore, verify."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reticent.dp import Relation, Unit, events
 from reticent.errors import EnvironmentFault
 from reticent.ledger import Balance, Entry, Head, Ledger, Total, verify_export
 
-__all__ = ["disjoint", "export", "grant", "show", "verify"]
+__all__ = ["disjoint", "export", "grant", "restore", "show", "verify"]
 
 
 def grant(
@@ -77,6 +77,13 @@ def export(path: Path, url: str, chosen: Format) -> None:
     head = Ledger(url).export(path)
     text = f"wrote {head.seq} entries to {path}; the last has the hash {head.hash}"
     emit(chosen, text=text, data={"path": str(path), "entries": head.seq, "head": head.to_plain()})
+
+
+def restore(path: Path, url: str, chosen: Format) -> None:
+    """Fill an empty ledger with an export."""
+    head = Ledger(url).restore(path)
+    text = f"restored {head.seq} entries; the last has the hash {head.hash}"
+    emit(chosen, text=text, data={"entries": head.seq, "head": head.to_plain()})
 
 
 def verify(url: str, exported: Path | None, head_file: Path | None, chosen: Format) -> None:

@@ -221,6 +221,31 @@ class Ledger:
             write_export(Path(path), pages.stored(), head)
         return head
 
+    def restore(self, path: Path | str) -> Head:
+        """Fill this ledger, which must be empty, with an export: the same identity, entries and hashes.
+
+        An export that is older than the last release forgets what was spent since: compare its head with one that was
+        kept. The ledger that was exported must not be used any more; two that go on from one head are two histories.
+
+        Raises:
+          UsageError: If this ledger holds entries, or the file is no export.
+          EnvironmentFault: If the export is damaged.
+        """
+        from reticent.ledger.export import read_rows, verify_export
+
+        head = verify_export(path)
+        with self._journal.writing(create=True, ledger=head.ledger) as pages:
+            if pages is None:
+                raise self._journal.vanished()
+            if pages.ledger != head.ledger or pages.head().seq:
+                raise UsageError(
+                    "ledger-not-empty",
+                    f"the ledger {self._journal.shown} holds {pages.head().seq} entries",
+                    hint="restore into a file that does not exist yet, or an empty database; no entry is overwritten",
+                )
+            pages.adopt(read_rows(Path(path)), head)
+        return head
+
     def verify(self, *, head: Head | None = None, roster: Roster | None = None) -> int:
         """Check every hash, add up all entries anew, and return how many there are.
 

@@ -22,7 +22,7 @@ from reticent.ledger.chain import Head, genesis
 from reticent.ledger.faults import damaged, rolled_back
 from reticent.ledger.rows import NUMBERS, TEXTS, Row, chained, read_row
 
-__all__ = ["read_export", "verify_export", "write_export"]
+__all__ = ["read_rows", "verify_export", "write_export"]
 
 _FORMAT = "reticent ledger"
 _VERSION = 2
@@ -66,7 +66,7 @@ def _line(plain: Mapping[str, Any]) -> str:
     return json.dumps(kept, sort_keys=True, separators=(",", ":"), ensure_ascii=True) + "\n"
 
 
-def read_export(path: Path) -> tuple[Head, list[dict[str, Any]]]:
+def _read_export(path: Path) -> tuple[Head, list[dict[str, Any]]]:
     """Return the head of an export and its rows, as they would be stored; nothing is checked but their form.
 
     Raises:
@@ -141,7 +141,7 @@ def verify_export(path: Path | str, *, head: Head | None = None) -> Head:
       UsageError: If the file is no export.
       EnvironmentFault: If it is damaged, or does not contain `head`.
     """
-    found, plain = read_export(Path(path))
+    found, plain = _read_export(Path(path))
     hashes = {0: genesis(found.ledger)}
 
     def rows() -> Iterator[Row]:
@@ -155,6 +155,11 @@ def verify_export(path: Path | str, *, head: Head | None = None) -> Head:
     if head is not None and (head.ledger != found.ledger or hashes.get(head.seq) != head.hash):
         raise rolled_back(f"the export {path}", f"does not contain the head {head.seq} that was given")
     return found
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of an export as a database stores them; `verify_export` comes first."""
+    return [_complete(row) for row in _read_export(path)[1]]
 
 
 def _complete(plain: Mapping[str, Any]) -> dict[str, Any]:

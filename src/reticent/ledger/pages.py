@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -148,6 +148,13 @@ class Pages:
         self._connection.execute(insert(entries).values(values))
         self._head = Head(self.ledger, entry.seq, entry.hash)
         return entry
+
+    def adopt(self, rows: Iterable[Mapping[str, Any]], head: Head) -> None:
+        """Take over all rows of another ledger, as they were stored there; `head` is that of the last."""
+        values = [dict(row) for row in rows]
+        if values:
+            self._connection.execute(insert(entries), values)
+        self._head = head
 
 
 def _plain(row: RowMapping) -> dict[str, Any]:

@@ -91,6 +91,10 @@ EXPLANATIONS: dict[str, str] = {
         "themselves. Nothing was written. Call `Ledger(...).verify()`: if it finds no damage, this is our mistake; "
         "please report it."
     ),
+    "ledger-not-empty": (
+        "An export can fill only a ledger that holds nothing: entries are never overwritten, and two histories cannot "
+        "be mixed. Name a file that does not exist yet, or an empty database."
+    ),
     "ledger-rolled-back": (
         "The ledger lacks an entry that it held before, or is another ledger than the one whose head was kept: an "
         "older copy was put back. It would allow again what was spent. Restore the newest copy, and release "
