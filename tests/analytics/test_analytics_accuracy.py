@@ -97,6 +97,20 @@ def test_counts_and_tables_are_those_of_pandas(frame: pd.DataFrame) -> None:
     assert round(float(answers[5].value)) == frame["radius"].notna().sum()
 
 
+def test_undeclared_words_count_nowhere_unless_asked(frame: pd.DataFrame) -> None:
+    """Neither in another cell nor in a share; with other=True in a cell of their own, gaps in theirs."""
+    words = frame.assign(size=np.where(np.arange(569) % 10 == 0, "odd", frame["size"]))
+    words.loc[3, "size"] = None
+    small, odd = (words["size"] == "small").sum(), (words["size"] == "odd").sum()
+    closed = analytics.histogram("size", categories=["small"])
+    opened = analytics.histogram("size", categories=["small"], other=True, missing=True)
+    answers = exact(words, closed, opened)
+    assert np.allclose(answers[closed].value, [small], atol=1e-3)
+    assert np.allclose(answers[opened].value, [small, 568 - small, 1], atol=1e-3)
+    assert answers[opened].labels == ("small", "other", "missing")
+    assert 0 < odd < 568 - small
+
+
 @pytest.mark.parametrize("bins", [8, 32, 200])
 def test_scores_are_within_what_binning_hides(frame: pd.DataFrame, bins: int) -> None:
     area, brier = analytics.auroc("score", "target", bins=bins), analytics.brier("score", "target", bins=bins)

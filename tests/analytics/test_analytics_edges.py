@@ -123,6 +123,18 @@ def test_weights_shift_the_noise() -> None:
     assert answers[0].noise_scale == pytest.approx(17**0.5, rel=1e-6)
 
 
+def test_questions_that_share_coordinates_take_the_larger_weight() -> None:
+    """Mean and variance of one column are one feature: it is as exact as the more exact of the two asks."""
+    mean, spread = analytics.mean("x", bounds=(0, 1), weight=8), analytics.variance("x", bounds=(0, 1))
+    noise = [
+        analytics.Layout(queries=queries, unit="record", relation="add_or_remove_one")
+        .answers(np.zeros(4), noise_multiplier=1.0)[analytics.count()]
+        .noise_scale
+        for queries in ((mean, spread, analytics.count()), (spread, mean, analytics.count()))
+    ]
+    assert noise == pytest.approx([65**0.5, 65**0.5], rel=1e-6)
+
+
 def test_rows_never_say_how_many_they_are(frame: pd.DataFrame) -> None:
     assert "569" not in repr(analytics.Rows.of(frame))
 

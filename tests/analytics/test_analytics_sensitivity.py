@@ -141,6 +141,27 @@ def test_what_is_charged_is_reached(kind: Any, relation: Any, limit: int | None)
     assert worst(made) > 0.999
 
 
+@pytest.mark.parametrize("kind", ["gaussian", "laplace"])
+@pytest.mark.parametrize("relation", ["add_or_remove_one", "replace_one"])
+@pytest.mark.parametrize("bins", [2, 7, 40])
+def test_a_distribution_is_charged_for_its_worst_pair_of_bins(kind: Any, relation: Any, bins: int) -> None:
+    """One row in each bin, against none and against every other bin: the charge is reached and never passed."""
+    made = analytics.Layout(
+        queries=(analytics.quantiles("x", [0.5], bounds=(0, bins), bins=bins),),
+        unit="record",
+        relation=relation,
+        kind=kind,
+    )
+    rows = [made.total(analytics.Rows.of({"x": [place + 0.5]})) * made.grid for place in range(bins)]
+    others = rows if relation == "replace_one" else [np.zeros(made.length)]
+    order = 1 if kind == "laplace" else 2
+    worst_pair = max(float(np.linalg.norm(one - other, order)) for one in rows for other in others)
+    charged = made.sensitivity * (2 if relation == "replace_one" else 1)
+    assert worst_pair <= charged * (1 + 1e-12)
+    if relation == "add_or_remove_one":
+        assert worst_pair > 0.999 * charged
+
+
 def test_a_column_of_everything_costs_as_much_as_its_mean() -> None:
     """Count, mean, variance and missing values of one column share one weight."""
     alone = analytics.Layout(
