@@ -49,7 +49,8 @@ class LossDistribution:
     """
 
     def __init__(self, terms: Sequence[Term], relation: Relation, tolerance: float = FINE) -> None:
-        self._lines = [Line(parts, counts, tolerance) for parts, counts in directions(terms, relation) if parts]
+        with np.errstate(all="ignore"):  # what overflows here is a loss beyond every claim
+            self._lines = [Line(parts, counts, tolerance) for parts, counts in directions(terms, relation) if parts]
         self._tolerance = tolerance
 
     def epsilon(self, delta: float) -> float:
@@ -168,7 +169,8 @@ def _by_renyi(terms: Iterable[Term], delta: float, relation: Relation) -> float:
     left = delta - SAMPLER_CHARGE
     if left <= 0:
         return math.inf
-    curve = renyi_curve([Repeated(event, count) for event, count in terms], relation=relation)
+    with np.errstate(all="ignore"):  # NaN counts as infinity
+        curve = renyi_curve([Repeated(event, count) for event, count in terms], relation=relation)
     return _honest(renyi_epsilon(curve, delta=left))
 
 

@@ -35,7 +35,7 @@ class Cumulant:
             self._logs = np.log(masses)
 
         spread = math.sqrt(max(self.moments(0.0)[1], 1e-300))
-        self.largest_tilt = 60.0 / spread
+        self.largest_tilt = min(60.0 / spread, 1e30)
         """Beyond, e^(tilt * loss) tells apart what a delta of 1e-300 does not."""
 
     def rows(self, tilt: float) -> _Array:
