@@ -178,6 +178,16 @@ def test_arrays_of_another_kind_are_refused_and_never_copied(native: ModuleType,
         native.gaussian_of_words(**{**arguments, **change})
 
 
+def test_a_key_of_another_length_and_a_level_without_keys_are_refused(native: ModuleType) -> None:
+    out, doubtful = np.empty(4, np.int64), np.empty(4, np.int64)
+    rest = (0, 1.0, compiled.GUARD, native.inverse_normal(), out, doubtful)
+    with pytest.raises(ValueError, match="takes words"):
+        native.gaussian_of_key("plain", KEY, *rest)
+    for level in native.levels()[:-1]:
+        with pytest.raises(ValueError, match="16 bytes"):
+            native.gaussian_of_key(level, KEY[:15], *rest)
+
+
 @pytest.mark.parametrize("change", [{"words": np.zeros(3, np.uint64)}, {"doubtful": np.empty(3, np.int64)}])
 def test_lengths_that_differ_are_refused(native: ModuleType, change: dict[str, Any]) -> None:
     arguments: dict[str, Any] = {"words": np.zeros(4, np.uint64), "doubtful": np.empty(4, np.int64), **change}
