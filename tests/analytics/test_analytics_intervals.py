@@ -112,6 +112,24 @@ def test_half_the_width_is_caught(frame: pd.DataFrame, monkeypatch: pytest.Monke
         assert misses.min() > MOST
 
 
+def test_the_winner_of_many_is_not_believed_too_much() -> None:
+    """Forty equal categories: the largest of forty noised counts is far off, and its interval knows."""
+    words = [f"w{number}" for number in range(40)]
+    query = analytics.top("word", 1, categories=words)
+    made = analytics.Layout(queries=(query,), unit="record", relation="add_or_remove_one")
+    total = made.total(analytics.Rows.of({"word": words * 10})) * made.grid
+    generator = np.random.default_rng(2)
+    missed, naive = 0, 0
+    for _ in range(400):
+        answer = made.answers(
+            total + generator.normal(0, 3 * made.sensitivity, 40), noise_multiplier=3.0, confidence=1 - MISS
+        )[query]
+        missed += not float(answer.low[0]) <= 10 <= float(answer.high[0])  # type: ignore[index]
+        naive += abs(float(answer.value[0]) - 10) > 1.645 * float(answer.noise_scale[0])  # type: ignore[index]
+    assert missed <= stats.binom.isf(1e-10, 400, MISS)
+    assert naive > 300
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 9])
 @pytest.mark.parametrize("miss", [0.3, 0.05, 1e-3])
 def test_laplace_sums_reach_no_farther_than_said(count: int, miss: float) -> None:
