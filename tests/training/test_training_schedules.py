@@ -181,3 +181,16 @@ def test_a_physical_batch_of_nothing_is_refused(kit):
     model = two_layer(6, 3)
     with pytest.raises(UsageError, match="physical_batch_size is 0"):
         dpsgd.trainer(model, F.cross_entropy, torch.optim.SGD(model.parameters(), lr=1.0), physical_batch_size=0)
+
+
+def test_no_more_is_held_than_was_declared(kit):
+    from reticent.training.contributions import Rows, unit_gradients
+    from reticent.training.per_example import PerExampleGradients
+
+    examples = kit.rows((6,), 90)
+    features, labels = torch.from_numpy(examples.features), torch.from_numpy(examples.labels)
+    gradients = PerExampleGradients(two_layer(6, 3, hidden=4), F.cross_entropy)
+    for counts in (None, [4] * 22 + [2], [1] * 90):
+        held = [len(block[0]) for block in unit_gradients(gradients, Rows(features, labels, counts), 8)]
+        assert max(held) <= 8
+        assert sum(held) == (90 if counts is None else len(counts))
