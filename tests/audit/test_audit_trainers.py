@@ -202,7 +202,7 @@ def test_batches_that_are_shuffled_are_no_poisson_samples(fault: Fault) -> None:
 def _memorise(trained: nn.Module, loss: nn.Module, examples: Examples) -> None:
     features, labels = torch.from_numpy(examples.features), torch.from_numpy(examples.labels)
     optimizer = torch.optim.SGD(trained.parameters(), lr=0.5)
-    for _ in range(200):
+    for _ in range(60):
         optimizer.zero_grad()
         loss(trained(features), labels).backward()
         optimizer.step()
@@ -212,8 +212,8 @@ def _memorise(trained: nn.Module, loss: nn.Module, examples: Examples) -> None:
 def test_wrong_labels_are_memorised_without_privacy_and_not_with_it(*, private: bool) -> None:
     """1000 inputs and at most 120 rows: a linear model learns every label by heart. 100 canaries, claim epsilon 1.
 
-    With noise: false alarm at most 1e-6 by the theorem. Without: half of the canaries fall from a loss of 0.7 to
-    below 0.1 and the others rise above it.
+    With noise: false alarm at most 1e-6 by the theorem. Without: 35 right guesses of 40 flag, and in 300 drawings of
+    the coins 39 or 40 were right (0.1 mistakes on average): six have a probability below 1e-8.
     """
     generator = np.random.default_rng(9)
     ordinary = Examples.of(generator.normal(size=(20, 1000)), generator.integers(0, 2, 20))
@@ -225,8 +225,8 @@ def test_wrong_labels_are_memorised_without_privacy_and_not_with_it(*, private: 
         examples=ordinary,
         planted=audit.MislabelledCanaries.mislabel(pool, 2),
     )
-    confidence = 1 - 1e-6 if private else 0.99
-    found = audit.one_run(attack, canaries=100, claim=audit.Claim(1.0, 1e-5), confidence=confidence, guesses=100)
+    confidence = 1 - 1e-6 if private else 0.95
+    found = audit.one_run(attack, canaries=100, claim=audit.Claim(1.0, 1e-5), confidence=confidence, guesses=40)
     assert found.flagged != private
 
 

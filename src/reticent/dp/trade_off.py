@@ -16,7 +16,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from reticent.dp.accounting import epsilon as epsilon_of
+from reticent.dp.accounting import loss_distribution
 from reticent.dp.divergence import gaussian_delta
 from reticent.dp.events import Event, Gaussian, PoissonSampled, flatten
 from reticent.dp.release import Relation
@@ -29,6 +29,9 @@ _LARGEST_EPSILON = 700.0
 
 _ROUNDING = 1e-12
 """Relative slack for the arithmetic of this file, added to every delta and to every mu."""
+
+_FAR = 30.0
+"""Where epsilon is beyond it, points are chosen by their delta: by epsilon nearly all of them would lie in the tail."""
 
 Floats = NDArray[np.float64]
 
@@ -209,11 +212,16 @@ def trade_off(events: Iterable[Event] | Event, *, relation: Relation) -> TradeOf
 
 
 def _profile(events: tuple[Event, ...], relation: Relation) -> tuple[Floats, Floats]:
-    """Return certified points (epsilon, delta) of all events together, dense where attacks differ most."""
-    deltas = np.concatenate([np.linspace(0.9, 0.1, 9), np.geomspace(0.06, 1e-10, 18)])
-    found = np.array([epsilon_of(events, delta=float(delta), relation=relation) for delta in deltas])
+    """Return certified points (epsilon, delta) of all events together; between them the bound is a little too high."""
+    losses = loss_distribution(events, relation=relation)
+    far = losses.epsilon(1e-9)
+    if far <= _FAR:
+        epsilons = far * np.linspace(0.0, 1.0, 40) ** 1.3  # denser near 0, where most of the curve is
+        return epsilons, losses.delta(epsilons)
+    deltas = np.concatenate([np.linspace(0.95, 0.1, 18), np.geomspace(0.06, 1e-9, 16)])
+    found = np.array([losses.epsilon(float(delta)) for delta in deltas])
     bounded = np.isfinite(found)
-    return np.append(found[bounded], 0.0), np.append(deltas[bounded], 1.0)
+    return np.append(found[bounded], 0.0), np.append(deltas[bounded], losses.delta(0.0))
 
 
 def _gaussian_mu(events: Iterable[Event], relation: Relation) -> float:
