@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import warnings
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mpmath import mp
 
 from reticent import dp
-from reticent.dp import accounting, divergence
-from reticent.dp.renyi import renyi_epsilon
+from reticent.dp import accounting
 from reticent.errors import UsageError
 
 ADD: dp.Relation = "add_or_remove_one"
@@ -54,7 +51,7 @@ def steps(sigma: float, q: float, count: int) -> dp.Event:
 def test_printed_references(row: tuple[float, float, int, float, float, float, float]) -> None:
     sigma, q, count, delta, pld, rdp, prv = row
     ours = dp.epsilon(steps(sigma, q, count), delta=delta, relation=ADD)
-    assert ours == pytest.approx(pld, rel=3e-3)
+    assert pld * (1 - 4e-4) <= ours <= pld * 1.005  # theirs is an upper bound, rounded to four digits, too
     assert ours <= min(rdp, prv)
 
 
@@ -112,8 +109,8 @@ def test_other_references() -> None:
     assert dp.epsilon(dp.Gaussian(1.0), delta=1e-6, relation=REPLACE) == dp.epsilon(
         dp.Gaussian(0.5), delta=1e-6, relation=ADD
     )
-    # Where dp_accounting says infinity and Opacus fails; the exact value is 4.8546.
-    assert 4.8546 < dp.epsilon(steps(1.0, 0.01, 1000), delta=1e-15, relation=ADD) < 5.45
+    # Where dp_accounting says infinity and Opacus fails.
+    assert 4.8546 < dp.epsilon(steps(1.0, 0.01, 1000), delta=1e-15, relation=ADD) < 4.8546 * 1.001
     # Where Opacus says -0.095.
     assert dp.epsilon(steps(10.0, 0.01, 1), delta=0.1, relation=ADD) == 0
     # The sum of two adaptive clipping halves equals the whole (Andrew et al. 2021): 1/z_delta^2 + 1/(2 sigma_b)^2.
@@ -147,15 +144,6 @@ def test_unknown_things_are_refused() -> None:
         dp.epsilon([unknown], delta=1e-5, relation=ADD)
 
 
-def test_a_nan_counts_as_infinity(monkeypatch: pytest.MonkeyPatch) -> None:
-    accounting.bound.cache_clear()
-    monkeypatch.setattr(accounting, "gaussian_epsilon", lambda **_: math.nan)
-    try:
-        assert dp.epsilon(dp.Gaussian(1.0), delta=1e-5, relation=ADD) == math.inf
-    finally:
-        accounting.bound.cache_clear()
-
-
 def test_counts_are_not_ignored() -> None:
     """dp_accounting 0.6 drops `count` for one mechanism: ours must grow like the list written out."""
     for single in (dp.Gaussian(9.0), dp.PoissonSampled(0.05, dp.Gaussian(1.0))):
@@ -183,14 +171,6 @@ def test_equal_events_written_differently_are_counted_together() -> None:
     assert dp.epsilon(both, delta=1e-5, relation=ADD) == dp.epsilon([dp.Gaussian(2.0)] * 2, delta=1e-5, relation=ADD)
 
 
-def test_a_delta_below_the_transform_error_is_not_claimed() -> None:
-    """The tail at 1e-12 after 10^5 compositions is rounding noise: nothing is promised, Renyi where it holds."""
-    event = steps(2.0, 0.001, 100_000)
-    assert dp.epsilon(event, delta=1e-12, relation=REPLACE) == math.inf
-    by_renyi = renyi_epsilon([(2.0, 0.001, 100_000)], energy=0.0, delta=1e-12)
-    assert dp.epsilon(event, delta=1e-12, relation=ADD) == by_renyi < 10
-
-
 @settings(max_examples=8, deadline=None)
 @given(
     sigma=st.floats(0.6, 8.0),
@@ -209,80 +189,6 @@ def test_epsilon_moves_the_right_way(sigma: float, q: float, count: int, delta: 
     assert dp.epsilon(steps(sigma, q, count), delta=delta * 2, relation=relation) <= base * slack
     assert base <= dp.epsilon(steps(sigma, 1.0, count), delta=delta, relation=relation) * slack
     assert base <= dp.epsilon(steps(sigma, q, count), delta=delta, relation=REPLACE) * slack
-
-
-@pytest.mark.parametrize("sigma", [0.2, 0.5, 1.0, 4.0, 20.0])
-@pytest.mark.parametrize("q", [1e-6, 1e-3, 0.1, 0.5, 0.99])
-def test_divergences_agree_with_dp_accounting(sigma: float, q: float) -> None:
-    """Two implementations, three directions, the whole range of losses; absolute difference below 1e-12."""
-    from dp_accounting.pld import privacy_loss_mechanism as theirs
-
-    directions: tuple[divergence.Direction, ...] = ("remove", "add", "replace")
-    for direction in directions:
-        reference = theirs.GaussianPrivacyLoss(
-            sigma, sampling_prob=q, adjacency_type=theirs.AdjacencyType[direction.upper()]
-        )
-        low, high = divergence.loss_range(sigma=sigma, probability=q, direction=direction)
-        losses = np.linspace(low, high, 101) * 0.999 + 1e-9
-        ours = divergence.sampled_delta(losses, sigma=sigma, probability=q, direction=direction)
-        assert np.abs(ours - reference.get_delta_for_epsilon(losses)).max() < 1e-12
-
-
-def test_opposite_points_are_the_worst_replacement() -> None:
-    """By integration over the plane: no angle between two contributions of norm 1 diverges more than 180 degrees."""
-    axis = np.linspace(-7, 7, 701)
-    x, y = np.meshgrid(axis, axis, sparse=True)
-    cell = (axis[1] - axis[0]) ** 2
-
-    def density(angle: float | None, q: float) -> Any:
-        centre = np.exp(-(x**2 + y**2) / 2) / (2 * math.pi)
-        if angle is None:
-            return centre
-        moved = np.exp(-((x - math.cos(angle)) ** 2 + (y - math.sin(angle)) ** 2) / 2) / (2 * math.pi)
-        return (1 - q) * centre + q * moved
-
-    for q, epsilon in itertools.product((0.05, 0.5, 1.0), (0.0, 0.3, 1.0)):
-        found = [
-            float(np.maximum(density(0.0, q) - math.exp(epsilon) * density(angle, q), 0).sum() * cell)
-            for angle in (0.5, 1.5, 2.5, math.pi)
-        ]
-        claimed = divergence.sampled_delta(np.array([epsilon]), sigma=1.0, probability=q, direction="replace")[0]
-        assert found == sorted(found)
-        assert found[-1] == pytest.approx(claimed, abs=1e-4)
-
-
-@pytest.mark.parametrize("count", [100, 10_000])
-def test_the_charged_transform_error_covers_the_measured_one(count: int) -> None:
-    """Unsampled Gaussians have a closed form: composed by transforms they never claim less, beyond the charge."""
-    sigma = math.sqrt(count)
-    composed = accounting._loss_distribution((sigma, 1.0, count), ADD, 1 / sigma / 50)
-    for epsilon in np.linspace(0, 8, 33):
-        exact = float(divergence.gaussian_delta(epsilon, sigma=1.0))
-        claimed = float(composed.get_delta_for_epsilon(float(epsilon)))
-        assert claimed >= exact - accounting._transform_error(count)
-        assert claimed <= exact + 2e-5
-
-
-def test_renyi_is_an_upper_bound_and_close_to_dp_accounting() -> None:
-    for sigma, q, count, delta, pld, rdp, _ in PRINTED[:6]:
-        ours = renyi_epsilon([(sigma, q, count)], energy=0.0, delta=delta)
-        assert pld <= ours
-        assert ours == pytest.approx(rdp, rel=0.06)
-
-
-def forgetful(sigma: float, q: float, count: int, delta: float) -> float:
-    """Broken copy: one direction only; adding a unit is never looked at."""
-    from dp_accounting.pld.privacy_loss_distribution import PrivacyLossDistribution
-
-    added = PrivacyLossDistribution(accounting._pmf(sigma, q, "add", 1e-4)).self_compose(count)
-    return float(added.get_epsilon_for_delta(delta))
-
-
-def test_a_broken_copy_falls_below_the_references() -> None:
-    """Accounting one direction, halving the sensitivity, or forgetting the doubled distance claims too little."""
-    assert forgetful(1.0, 0.01, 1000, 1e-5) < 1.8282 * 0.99
-    assert dp.epsilon(steps(2.0, 0.01, 1000), delta=1e-5, relation=ADD) < 1.8282 * 0.99
-    assert dp.epsilon(steps(1.0, 0.01, 1000), delta=1e-5, relation=ADD) < 2.8434 * 0.99
 
 
 def test_repeated_questions_are_cached() -> None:

@@ -87,9 +87,9 @@ class LossDistribution:
             if not 0 <= value < math.inf:
                 raise UsageError("invalid-epsilon", f"epsilon is {value}", hint="give finite numbers, 0 or larger")
         charge = SAMPLER_CHARGE if self._lines else 0.0
-        flat = [
-            min(1.0, max((line.delta(float(x)) for line in self._lines), default=0.0) + charge) for x in values.flat
-        ]
+        with np.errstate(all="ignore"):
+            worst = [max((line.delta(float(x)) for line in self._lines), default=0.0) for x in values.flat]
+        flat = [min(1.0, delta + charge) for delta in worst]
         return flat[0] if values.ndim == 0 else np.array(flat).reshape(values.shape)
 
     def trade_off(self, alpha: ArrayLike) -> NDArray[np.float64]:

@@ -55,6 +55,8 @@ class Line:
             return float(deltas_of(self.parts, np.array([[epsilon]]))[0, 0])
         if epsilon >= self._largest_loss:
             return 0.0
+        if not self._coarse.infinite < 1:
+            return 1.0
         return min(self._composed_delta(epsilon), self._chernoff_delta(epsilon))
 
     @property
