@@ -6,7 +6,10 @@ What is said here of the definition holds for every kernel; tests/kernels compar
 from __future__ import annotations
 
 import math
+import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -193,6 +196,67 @@ def test_every_draw_has_words_of_its_own(index: int, sign: int, monkeypatch: pyt
     monkeypatch.setattr(noise, "Keystream", stream)
     assert noise._exact(KEY, index, 300.0) == (-5 if sign else 5)
     assert read == [(KEY, index // 2), (KEY, (index + 1) << 64)]
+
+
+class Meddled:
+    """mpmath whose precision another thread lowers just before erfc is computed."""
+
+    def __init__(self, own: Any) -> None:
+        self._own = own
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "erfc":
+            mp.prec = 20
+        return getattr(self._own, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "_own":
+            object.__setattr__(self, name, value)
+        else:
+            setattr(self._own, name, value)
+
+
+def test_the_precision_of_other_threads_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken copy: with mpmath's own context, whose precision all threads share, draws are decided wrongly."""
+    scale, own = 2.0**30, noise._arithmetic()
+    usual = [noise._exact(KEY, index, scale) for index in range(60)]
+    with mp.workprec(53):  # restores the precision that Meddled leaves behind
+        monkeypatch.setattr(noise, "_arithmetic", lambda: Meddled(own))
+        assert [noise._exact(KEY, index, scale) for index in range(60)] == usual
+        monkeypatch.setattr(noise, "_arithmetic", lambda: Meddled(mp))
+        assert [noise._exact(KEY, index, scale) for index in range(60)] != usual
+
+
+def test_every_thread_has_a_precision_of_its_own() -> None:
+    """Broken copy: one context for all threads would let a draw that reads on change the precision of another."""
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(noise._arithmetic).result() is not noise._arithmetic()
+    assert noise._arithmetic() is noise._arithmetic()
+
+
+def test_draws_of_many_threads_are_those_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All draws take the exact path, while other threads compute with mpmath at a precision of 12 bits."""
+    monkeypatch.setattr(reference, "GUARD", 1e30)
+    usual = noise._draws(KEY, 2.0**30, 200, REFERENCE)
+    stop = threading.Event()
+
+    def compute() -> None:
+        while not stop.is_set():
+            with mp.workprec(12):
+                mp.erfc(mp.mpf(1))
+
+    other, interval, before = threading.Thread(target=compute), sys.getswitchinterval(), mp.prec
+    sys.setswitchinterval(1e-6)
+    other.start()
+    try:
+        with ThreadPoolExecutor(3) as pool:
+            found = list(pool.map(lambda _: noise._draws(KEY, 2.0**30, 200, REFERENCE), range(3)))
+    finally:
+        stop.set()
+        other.join()
+        sys.setswitchinterval(interval)
+        mp.prec = before
+    assert all(np.array_equal(drawn, usual) for drawn in found)
 
 
 @pytest.mark.parametrize("bits", [0, 1, 5, 12345, 2**40 + 1, 2**43])

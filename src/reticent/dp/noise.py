@@ -24,8 +24,10 @@ time a stranger can measure to the microsecond.
 
 from __future__ import annotations
 
+import threading
 from fractions import Fraction
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +48,8 @@ _FARTHEST = Fraction(64)
 """Beyond 64 standard deviations lies less than 2^-2900, below anything that 1024 bits resolve."""
 
 _MAGNITUDE = (1 << 63) - 1
+
+_of_this_thread = threading.local()
 
 
 def rounded_gaussian(scale: float, size: int, keystream: Keystream) -> NDArray[np.int64]:
@@ -94,23 +98,47 @@ class _Uniform:
 
     def exceeds_tail(self, boundary: Fraction) -> bool:
         """Return whether it is larger than P(N(0, 1) > boundary), for boundary > 0."""
-        from mpmath import mp
-
         boundary = min(boundary, _FARTHEST)
         while True:
-            with mp.workprec(self._read + 96):
-                # Every operation is good to the working precision, so the error of `tail` is far below the margin.
-                ratio = mp.mpf(boundary.numerator) / boundary.denominator
-                tail = mp.ldexp(mp.erfc(ratio / mp.sqrt(2)), self._read - 1)
-                margin = mp.mpf(2) ** -30
-                if self._bits >= tail + margin:
-                    return True
-                if self._bits + 1 <= tail - margin:
-                    return False
-            if self._read >= _MAX_BITS:
-                return bool(self._bits + 1 >= tail)  # arbitrary, but ends every search: tails sink below 1
+            above = self._decide(boundary)
+            if above is not None:
+                return above
             self._bits = (self._bits << 64) | int(self._more.words(1)[0])
             self._read += 64
+
+    def _decide(self, boundary: Fraction) -> bool | None:
+        """Return the answer that the bits read so far give; None if the interval of U straddles the probability."""
+        mp = _arithmetic()
+        mp.prec = self._read + 96
+        # Every operation is good to the working precision, so the error of `tail` is far below the margin.
+        ratio = mp.mpf(boundary.numerator) / boundary.denominator
+        tail = mp.ldexp(mp.erfc(ratio / mp.sqrt(2)), self._read - 1)
+        margin = mp.mpf(2) ** -30
+        if self._bits >= tail + margin:
+            return True
+        if self._bits + 1 <= tail - margin:
+            return False
+        if self._read >= _MAX_BITS:
+            return bool(self._bits + 1 >= tail)  # arbitrary, but ends every search: tails sink below 1
+        return None
+
+
+def _arithmetic() -> Any:
+    """Return mpmath with a precision of this thread's own.
+
+    The precision of `mpmath.mp` belongs to the whole process: another thread that lowers it would have draws decided
+    wrongly. The constants in mpmath's cache are not safe against threads while they grow, so they are computed first,
+    to more digits than any comparison asks for.
+    """
+    if not hasattr(_of_this_thread, "arithmetic"):
+        from mpmath.ctx_mp import MPContext
+
+        own = MPContext()
+        own.prec = 2 * (_MAX_BITS + 96)
+        for constant in (own.pi, own.ln2, own.e):
+            _ = +constant
+        _of_this_thread.arithmetic = own
+    return _of_this_thread.arithmetic
 
 
 def _exact(key: bytes, index: int, scale: float) -> int:
