@@ -104,9 +104,6 @@ def _sum(flat: Any, fault: Fault) -> Any:
     if fault == "the batch is clipped":
         whole = flat.sum(0)
         return whole / whole.norm().clamp(min=1.0)
-    if fault == "clip after the sum of two rows":
-        pairs = torch.stack([part.sum(0) for part in torch.split(flat, 2)]) if len(flat) else flat
-        return (pairs / pairs.norm(dim=1, keepdim=True).clamp(min=1.0)).sum(0)
     return (flat / flat.norm(dim=1, keepdim=True).clamp(min=1.0)).sum(0)
 
 
@@ -154,16 +151,21 @@ def test_faults_that_many_canaries_find_in_four_steps(fault: Fault) -> None:
 EMPTY = ROWS.select(np.zeros(len(ROWS), dtype=np.bool_))
 
 
-@pytest.mark.parametrize(
-    "fault", ["", "the batch is clipped", "clip after the sum of two rows", "the same noise every time"]
-)
+@pytest.mark.parametrize("fault", ["", "the batch is clipped"])
 def test_a_clip_of_several_rows_at_once_turns_around_when_the_opposed_canary_enters(fault: Fault) -> None:
-    """Right: false alarm at most 1e-6 by the theorem. Faults of the clip: the worlds lie 4 standard deviations apart
+    """Right: false alarm at most 1e-6 by the theorem. The fault: the worlds lie 4 standard deviations apart
     instead of 2, and summing over all counts of 200 runs the p-value exceeds 0.01 with a probability below 1e-7.
     """
     attack = audit.OpposedCanary(train=textbook(0.5, fault), model=model, loss=LOSS, examples=EMPTY, length=LENGTH)
     confidence = 0.99 if fault else 1 - 1e-6
     assert audit.two_world(attack, runs=400, claim=TWO, confidence=confidence).flagged == bool(fault)
+
+
+def test_noise_that_is_the_same_every_time_is_flagged() -> None:
+    """Not left to chance: the two worlds then have one score each, and 50 counted runs give a p-value below 1e-3."""
+    train = textbook(0.5, "the same noise every time")
+    attack = audit.OpposedCanary(train=train, model=model, loss=LOSS, examples=EMPTY, length=LENGTH)
+    assert audit.two_world(attack, runs=100, claim=TWO, confidence=0.99).flagged
 
 
 def test_our_trainer_does_not_turn_around() -> None:

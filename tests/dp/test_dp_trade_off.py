@@ -33,7 +33,7 @@ def _profile(p: NDArray[Any], q: NDArray[Any]) -> tuple[NDArray[Any], NDArray[An
     return losses, np.minimum(np.maximum(one, other), 1.0)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(masses, masses)
 def test_no_attack_on_a_finite_mechanism_lies_above_the_curve(first: list[float], second: list[float]) -> None:
     size = min(len(first), len(second))
@@ -98,7 +98,7 @@ def test_pure_privacy_has_a_finite_mu_and_a_pair_with_delta_has_none() -> None:
     assert one.gaussian_mu(slack=1e-5) < 1.24
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(st.floats(0.05, 6.0), st.floats(1e-7, 1e-2))
 def test_mu_with_slack_holds_at_every_epsilon(epsilon: float, delta: float) -> None:
     mu = TradeOff.claim(epsilon, delta).gaussian_mu(slack=delta)
