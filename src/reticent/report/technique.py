@@ -104,8 +104,8 @@ def _mechanism(plan: Plan) -> str:
             "before anything leaves it (noise mode local)"
         )
     return (
-        f"per-{privacy.unit} clipping to norm {privacy.max_grad_norm:g}, rounding to a grid of {privacy.grid:.3g} or finer, "
-        "Gaussian noise in every local step, added at the site before anything leaves it (noise mode local)"
+        f"per-{privacy.unit} clipping to norm {privacy.max_grad_norm:g}, rounding to a grid of {privacy.grid:.3g} or "
+        "finer, Gaussian noise in every local step, added at the site before anything leaves it (noise mode local)"
     )
 
 
