@@ -327,6 +327,7 @@ def test_two_threads_do_not_take_the_last_yes_twice(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(sparse, "_draw", slow)
     vector = dp.SparseVector(threshold=0.0, sensitivity=1.0, epsilon=1.0, positives=1, grid=1.0)
+    assert not vector.above(-1e6)  # the threshold is there and paid for: nothing but the lock is left to stop them
     found: list[str] = []
 
     def ask() -> None:
