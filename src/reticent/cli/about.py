@@ -15,7 +15,7 @@ from reticent.errors.explanations import explain, known_codes
 
 __all__ = ["doctor", "explain_code"]
 
-_NEEDED = ("torch", "numpy", "scipy", "pandas", "pyarrow", "dp-accounting", "cryptography", "SQLAlchemy", "safetensors")
+_NEEDED = ("torch", "numpy", "scipy", "pandas", "pyarrow", "cryptography", "SQLAlchemy", "safetensors")
 
 
 def explain_code(code: str | None) -> None:

@@ -29,7 +29,7 @@ from reticent.study import Plan
 
 __all__ = ["RunFolder"]
 
-_REPORTED = ("reticent", "torch", "numpy", "scipy", "dp-accounting", "cryptography", "pandas", "SQLAlchemy")
+_REPORTED = ("reticent", "torch", "numpy", "scipy", "cryptography", "pandas", "SQLAlchemy")
 
 
 class RunFolder:
