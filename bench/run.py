@@ -17,6 +17,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import accounting
 import machine
 import noise
 import startup
@@ -45,7 +46,15 @@ def secure_sum() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure, and write tables to docs/results.")
-    benches = ("startup", "secure-sum", "noise", "round-overhead", "secure-computation", "homomorphic-encryption")
+    benches = (
+        "startup",
+        "accounting",
+        "secure-sum",
+        "noise",
+        "round-overhead",
+        "secure-computation",
+        "homomorphic-encryption",
+    )
     parser.add_argument("bench", nargs="*", metavar="BENCH", help=f"any of {', '.join(benches)}; all if none is named")
     parser.add_argument("--repeats", type=int, default=5, help="processes for each variant of the comparisons")
     parser.add_argument("--rounds", type=int, default=8, help="rounds in each process, the first left out")
@@ -55,6 +64,8 @@ def main() -> None:
     chosen = given.bench or benches
     if "startup" in chosen:
         startup.write(repeats=20)
+    if "accounting" in chosen:
+        accounting.write(repeats=given.repeats)
     if "secure-sum" in chosen:
         secure_sum()
     if "noise" in chosen:
