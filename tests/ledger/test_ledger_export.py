@@ -18,7 +18,7 @@ from reticent import dp
 from reticent.errors import EnvironmentFault, ReticentError, UsageError
 from reticent.ledger import Ledger, rows, verify_export
 
-FUZZ = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_an_export_contains_the_heads_before_it(
 def test_every_changed_byte_is_found(exported: pathlib.Path, tmp_path: pathlib.Path) -> None:
     whole = exported.read_bytes()
     damaged = tmp_path / "damaged.jsonl"
-    for position in random.Random(3).sample(range(len(whole)), 300):
+    for position in random.Random(3).sample(range(len(whole)), 150):
         changed = bytearray(whole)
         changed[position] ^= 1 << random.Random(position).randrange(8)
         damaged.write_bytes(changed)

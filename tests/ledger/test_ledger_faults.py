@@ -31,7 +31,7 @@ def check_kills(result: dict[str, Any]) -> None:
 
 
 def test_kill_nine_loses_nothing_that_was_promised(child: Callable) -> None:
-    check_kills(child("kill", 25, 0))
+    check_kills(child("kill", 10, 0))
 
 
 def test_a_copy_that_returns_before_it_is_durable_is_caught(child: Callable) -> None:
@@ -72,9 +72,11 @@ def check_race(what: str, result: dict[str, Any]) -> None:
     assert result["rows"] == result["verified"] == rows
 
 
-@pytest.mark.parametrize("what", RACES)
-def test_one_winner(child: Callable, what: str) -> None:
-    check_race(what, child("race", what, 6, 0))
+def test_one_winner(child: Callable) -> None:
+    results = child("races", 6)
+    assert set(results) == set(RACES)
+    for what, result in results.items():
+        check_race(what, result)
 
 
 @pytest.mark.parametrize("what", ["reserve", "commit", "create"])
@@ -213,7 +215,7 @@ def test_damaged_files_give_an_error_or_an_answer(book: Ledger, grant: Callable,
     path = book._journal.path
     whole = path.read_bytes()
     noticed = 0
-    for trial in range(120):
+    for trial in range(90):
         chance = random.Random(trial)
         damaged = bytearray(whole)
         if trial % 3:
@@ -230,7 +232,7 @@ def test_damaged_files_give_an_error_or_an_answer(book: Ledger, grant: Callable,
                 noticed += 1
             except AttributeError:  # charge("0") is None where its row was hit
                 noticed += 1
-    assert noticed > 100
+    assert noticed > 75
 
 
 # rows that contradict each other ------------------------------------------------------------------------------------
