@@ -199,7 +199,7 @@ class Composed:
         """Return a bound on the Euclidean norm of e^(-theta x) * (1 - e^-x) over grid points x > 0 within the window."""
         tilt, step = self.window.tilt, self.window.step
         squares = float(self.window.length)
-        if tilt > 0:
+        if tilt * step > 1e-12:
             squares = min(squares, 1 / math.expm1(min(2 * tilt * step, 700.0)), 1 / (4 * tilt**3 * step) + tilt**-2)
         return math.sqrt(squares)
 
