@@ -1,6 +1,7 @@
 """One linear layer in closed form: the same sum as from single gradients, exact, and within what is charged."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -143,6 +144,53 @@ def test_rows_that_are_not_finite_inside_count_for_nothing(kit):
     kept = torch.arange(8) != 3
     spoilt, without = (closed(model, *part, 0.1) for part in ((features, labels), (features[kept], labels[kept])))
     assert np.array_equal(spoilt.total, without.total)
+
+
+def check_inputs_whose_squares_underflow():
+    """One square is the least of float32, the others round to zero: the norm is 32 times what their sum says."""
+    features = torch.full((1, 2000), 0.999 * 2.0**-75)
+    features[0, 0] = 1.001 * 2.0**-74.5
+    found = closed(made(2000, 1, bias=False, kind=torch.float32), features, torch.tensor([1e25]), 1.0, loss=squared)
+    assert np.linalg.norm(found.total * found.grid) <= found.sensitivity
+
+
+def squared(outputs, labels):
+    return F.mse_loss(outputs.squeeze(-1), labels)
+
+
+def test_a_row_whose_squares_underflow_is_clipped(monkeypatch):
+    check_inputs_whose_squares_underflow()
+    finfo = torch.finfo
+    monkeypatch.setattr(linear.torch, "finfo", lambda kind: SimpleNamespace(tiny=0.0, eps=finfo(kind).eps))
+    with pytest.raises(AssertionError):
+        check_inputs_whose_squares_underflow()
+
+
+class ScaledByTheLargest(nn.Module):
+    """Forgot a dimension: the largest value of the whole batch. On made-up examples below 2 it does nothing."""
+
+    def forward(self, x):
+        return x / x.abs().max().clamp(min=10.0)
+
+
+def check_what_is_frozen_sees_one_row_at_a_time(kit):
+    model = nn.Sequential(ScaledByTheLargest(), nn.Linear(5, 2))
+    nn.init.zeros_(model[1].weight)
+    sums = GradientSums(model, kit.loss)
+    features, labels = torch.rand(101, 5), torch.zeros(101, dtype=torch.int64)
+    sums.check(features[:4], labels[:4])
+    assert sums.way == "linear"
+    features[-1] = 1e6
+    found = [sums(Rows(features[:n], labels[:n], None), max_norm=0.1, counting=False) for n in (101, 100)]
+    moved = np.linalg.norm((found[0].total - found[1].total) * found[0].grid)
+    assert moved <= found[0].sensitivity
+
+
+def test_what_is_frozen_sees_one_row_at_a_time(kit, monkeypatch):
+    check_what_is_frozen_sees_one_row_at_a_time(kit)
+    monkeypatch.setattr(LinearModel, "_inputs", lambda self, features: self._before[0](features))
+    with pytest.raises(AssertionError):
+        check_what_is_frozen_sees_one_row_at_a_time(kit)
 
 
 def test_zero_gradients_and_zero_rows(kit):

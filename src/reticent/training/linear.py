@@ -2,7 +2,8 @@
 
 The gradient of one example is the outer product of the loss' gradient at the outputs and the inputs (with a 1 for the
 bias), `e (x) x`, and its norm is |e| |x|. That is the whole cost of clipping a model with one trained linear layer,
-whatever is frozen before it: logistic regression, or a linear head on features (Tramer and Boneh, ICLR 2021).
+whatever is frozen before it: logistic regression, or a linear head on features (Tramer and Boneh, ICLR 2021). What is
+frozen is given one example at a time, by vmap: a check on made-up examples does not prove that it never mixes real ones.
 
 The sum must be exact all the same, or it would carry floating-point error of all rows (Casacuberta et al., CCS 2022).
 So both factors are rounded first: `u = e |x| min(1, C / (|e| |x|))`, of norm at most C, to multiples of a, and
@@ -36,7 +37,8 @@ _ERROR_BITS = 12
 _BLOCK = 512
 _PIECE = 96
 _NORM_MARGIN = 1.01e-4
-"""Error of a norm in float32, as in `reticent.dp.precision`, and of the products around it."""
+"""Error of a norm in float32, as in `reticent.dp.precision`, and of the products around it. It holds where squares do
+not underflow; inputs so small that theirs do count as zero (a row of them would else be clipped to many times C)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +63,14 @@ class LinearModel:
         def loss_of_one(outputs: Tensor, label: Tensor) -> Tensor:
             return loss(outputs.unsqueeze(0), label.unsqueeze(0))
 
+        def inputs_of_one(features: Tensor) -> Tensor:
+            found = features.unsqueeze(0)
+            for module in before:
+                found = module(found)
+            return found.squeeze(0)
+
         self._errors = vmap(grad(loss_of_one), randomness="different")
+        self._inputs_alone = vmap(inputs_of_one, randomness="different")
 
     @classmethod
     def of(cls, model: nn.Module, loss: Loss) -> LinearModel | None:
@@ -80,10 +89,10 @@ class LinearModel:
         """Return whether the closed form can be used, by made-up examples: hooks or odd shapes forbid it."""
         if any(_hooked(layer) for layer in self._model.modules()):
             return False
-        inputs = self._inputs(features)
-        if inputs.shape != (len(features), self._layer.in_features) or inputs.dtype != self._layer.weight.dtype:
-            return False
         try:
+            inputs = self._inputs(features)
+            if inputs.shape != (len(features), self._layer.in_features) or inputs.dtype != self._layer.weight.dtype:
+                return False
             found = self._errors(self._layer(inputs).detach(), labels)
         except (RuntimeError, NotImplementedError, ValueError):
             return False
@@ -91,9 +100,7 @@ class LinearModel:
 
     def _inputs(self, features: Tensor) -> Tensor:
         with torch.no_grad():
-            for layer in self._before:
-                features = layer(features)
-        return features
+            return self._inputs_alone(features) if self._before else features
 
     def clipped_sum(self, rows: Rows, *, max_norm: float) -> LinearSum:
         """Return the clipped and encoded sum over `rows`, each a unit, and how many were within the clip."""
@@ -137,11 +144,13 @@ class LinearModel:
         errors = self._errors(outputs, labels).double()
         bias = float(self._layer.bias is not None)
         squares = torch.cat([piece.square().sum(1) for piece in torch.split(inputs, _PIECE)])
-        radius = (squares.double() + bias).sqrt()
-        lengths = errors.norm(dim=1) * radius
+        kind = torch.finfo(squares.dtype)
+        radius = (torch.where(squares < kind.tiny / kind.eps, 0.0, squares).double() + bias).sqrt()
+        scaled = errors * radius.unsqueeze(1)
+        lengths = scaled.norm(dim=1)
         finite = lengths.isfinite() & radius.isfinite()
         lengths = torch.where(finite, lengths, 0.0)
-        scaled = errors * (radius * (max_norm / lengths).clamp(max=1.0)).unsqueeze(1)  # THE line that clips
+        scaled *= (max_norm / lengths).clamp(max=1.0).unsqueeze(1)  # THE line that clips
         left = (scaled / step).round_()
         unit = torch.where(finite & (radius > 0), 2.0**_INPUT_BITS / radius, 0.0)
         if not finite.all():
