@@ -21,8 +21,12 @@ from reticent.messages import encode
 from reticent.runs import Binding, Source
 
 BUDGET = {
-    **{"epsilon": 3.0, "delta": 1e-3, "unit": "person", "relation": "add_or_remove_one"},
-    **{"reason": "test", "signer": "t"},
+    "epsilon": 3.0,
+    "delta": 1e-3,
+    "unit": "person",
+    "relation": "add_or_remove_one",
+    "reason": "test",
+    "signer": "t",
 }
 
 
