@@ -137,8 +137,9 @@ def two_world(world: World, *, runs: int, claim: Claim, confidence: float) -> Fi
 
 def _threshold(without: NDArray[np.float64], present: NDArray[np.float64], claim: Claim) -> float:
     """Return the threshold that exceeds the claim most on these runs, once their rates are bounded."""
-    cuts = np.unique(np.concatenate([without, present]))
-    cuts = cuts[np.linspace(0, len(cuts) - 1, min(len(cuts), 200)).astype(int)]
+    values = np.unique(np.concatenate([without, present]))
+    cuts = (values[1:] + values[:-1]) / 2 if len(values) > 1 else values  # amid a gap: new scores differ a little
+    cuts = cuts[np.linspace(0, len(cuts) - 1, min(len(cuts), 400)).astype(int)]
 
     def excess(cut: float) -> float:
         most, least = _rates(without, present, cut).bounds(0.05)
