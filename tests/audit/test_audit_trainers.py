@@ -154,7 +154,7 @@ EMPTY = ROWS.select(np.zeros(len(ROWS), dtype=np.bool_))
 @pytest.mark.parametrize("fault", ["", "the batch is clipped"])
 def test_a_clip_of_several_rows_at_once_turns_around_when_the_opposed_canary_enters(fault: Fault) -> None:
     """Right: false alarm at most 1e-6 by the theorem. The fault: the worlds lie 4 standard deviations apart instead of
-    2. In simulated audits of such scores log10(p) lies on average six of its standard deviations below the limit of
+    2. In simulated audits of such scores log10(p) lies on average 5.6 of its standard deviations below the limit of
     -1: misses below 1e-7.
     """
     attack = audit.OpposedCanary(train=textbook(0.5, fault), model=model, loss=LOSS, examples=EMPTY, length=LENGTH)
