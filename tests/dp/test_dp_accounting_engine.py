@@ -335,6 +335,12 @@ def test_broken_a_charge_for_rounding_a_thousand_times_smaller() -> None:
     assert circle.error / 1000 < distance < circle.error
 
 
+def test_nothing_is_claimed_below_the_window() -> None:
+    """Mass between the question and the window's lower end would be missing."""
+    for tilted in (0.0, 2.0):
+        assert offered(1.0, 30, (tilted, 6.0, 8), 0.5) == 1  # the window begins at a loss of 2
+
+
 # The face.
 
 

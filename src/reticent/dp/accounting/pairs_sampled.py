@@ -76,7 +76,8 @@ class ReplacedLaplace:
     """(1-q) R + q P against (1-q) R + q P', Laplace noise of scale 1 around 0, `shift` and -`shift`.
 
     For a = e^loss - 1 >= 0, H is the largest over z of q (F(z) - F(z - 2s)) - a ((1-q) F(z - s) + q F(z - 2s)), F the
-    distribution function; its derivative is 0 where e^2z has one value between 0 and s and another between s and 2s.
+    distribution function. It rises as far as the z <= s of e^2z = q / (a (1-q) e^-s + (a + 1) q e^-2s), and falls
+    from there on; below z = 0 it is proportional to e^z.
     """
 
     shift: float
@@ -99,17 +100,11 @@ class ReplacedLaplace:
         s, q = self.shift, self.probability
         growth = np.expm1(loss)
         far = growth * (1 - q) * math.exp(-s) + (growth + 1) * q * math.exp(-2 * s)
-        near = np.maximum(q - growth * (1 - q) * math.exp(min(s, 700.0)), 1e-300) / (q * (growth + 1))
-        first = np.clip(0.5 * np.log(q / np.maximum(far, 1e-300)), 0, s)
-        second = np.clip(s + 0.5 * np.log(near), s, 2 * s)
-        best = np.zeros_like(loss)
-        for z in (first, second):
-            gain = -0.5 * q * (np.expm1(-z) + np.expm1(z - 2 * s))
-            centre = np.where(z <= s, 0.5 * np.exp(z - s), 1 - 0.5 * np.exp(s - z))
-            cost = growth * ((1 - q) * centre + 0.5 * q * np.exp(z - 2 * s))
-            # Both are good to a few units; a difference of nearly equal ones is raised by those units.
-            best = np.maximum(best, gain * (1 + 2e-15) - cost * (1 - 2e-15))
-        return best
+        z = np.clip(0.5 * np.log(q / np.maximum(far, 1e-300)), 0, s)
+        gain = -0.5 * q * (np.expm1(-z) + np.expm1(z - 2 * s))
+        cost = 0.5 * growth * ((1 - q) * np.exp(z - s) + q * np.exp(z - 2 * s))
+        # Both are good to a few units; a difference of nearly equal ones is raised by those units.
+        return np.asarray(np.maximum(gain * (1 + 2e-15) - cost * (1 - 2e-15), 0.0), dtype=np.float64)
 
 
 def _mixed(loss: float, probability: float) -> float:
