@@ -78,7 +78,7 @@ class Line:
         total = 0.0
         for part, count in zip(self.parts, self.counts, strict=True):
             top = part.loss_range()[1]
-            if not math.isfinite(top) or part.infinite > 0 or part.deltas(np.array([top]))[0] > 0:
+            if not math.isfinite(top) or part.infinite > 0 or part.deltas(np.array([top]))[0] != 0:
                 return math.inf
             total += count * max(top, 0.0)
         return total * (1 + 1e-12)
@@ -100,7 +100,7 @@ class Line:
             )
             answer = composed.epsilon(delta, 0.97 * guess)
             found = min(found, answer)
-            if answer == 0 or math.isinf(answer):
+            if answer == 0 or answer >= (1 - self._tolerance) * self._largest_loss:  # infinity included
                 break
             guess, rate = answer, composed.delta_and_rate(answer)[1]
             if answer <= composed.bottom + 1e-6 * answer:
