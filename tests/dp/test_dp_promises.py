@@ -53,6 +53,7 @@ def test_repeating_multiplies_counts(event: dp.Event, count: int) -> None:
         '{"kind":"gaussian","noise_multiplier":"x"}',
         '{"kind":"gaussian","noise_multiplier":1,"more":2}',
         '{"kind":"repeated","count":2,"event":3}',
+        "[" * 100_000,
         '{"kind":"poisson_sampled","sampling_probability":0.5,"event":{"kind":"composed","events":[]}}',
     ],
 )
@@ -63,6 +64,21 @@ def test_other_texts_are_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        '{"kind":"repeated","count":2.5,"event":{"kind":"gaussian","noise_multiplier":1}}',
+        '{"kind":"repeated","count":NaN,"event":{"kind":"gaussian","noise_multiplier":1}}',
+        '{"kind":"discrete_gaussian","sigma":1,"sensitivity":Infinity}',
+        '{"kind":"gaussian","noise_multiplier":1' + "0" * 400 + "}",
+    ],
+)
+def test_texts_of_events_that_cannot_be_are_refused(text: str) -> None:
+    """With a code, whatever it is: a ledger must not stop at OverflowError."""
+    with pytest.raises(UsageError):
+        dp.events.from_json(text)
+
+
+@pytest.mark.parametrize(
     ("make", "code"),
     [
         (lambda: dp.Gaussian(-1.0), "invalid-noise-multiplier"),
@@ -70,6 +86,15 @@ def test_other_texts_are_refused(text: str) -> None:
         (lambda: dp.PoissonSampled(1.1, dp.Gaussian(1.0)), "invalid-sampling-probability"),
         (lambda: dp.PoissonSampled(math.nan, dp.Gaussian(1.0)), "invalid-sampling-probability"),
         (lambda: dp.Repeated(dp.Gaussian(1.0), -1), "invalid-count"),
+        (lambda: dp.Repeated(dp.Gaussian(1.0), 0.9), "invalid-count"),  # type: ignore[arg-type]
+        (lambda: dp.Repeated(dp.Gaussian(1.0), math.nan), "invalid-count"),  # type: ignore[arg-type]
+        (lambda: dp.Repeated(dp.Gaussian(1.0), math.inf), "invalid-count"),  # type: ignore[arg-type]
+        (lambda: dp.SampledWithoutReplacement(10.5, 2, dp.Gaussian(1.0)), "invalid-event"),  # type: ignore[arg-type]
+        (lambda: dp.SampledWithoutReplacement(10, 2.5, dp.Gaussian(1.0)), "invalid-event"),  # type: ignore[arg-type]
+        (lambda: dp.RandomizedResponse(0.5, 2.5), "invalid-event"),  # type: ignore[arg-type]
+        (lambda: dp.DiscreteGaussian(1.0, 1, 1.5), "invalid-event"),  # type: ignore[arg-type]
+        (lambda: dp.DiscreteGaussian(1.0, math.inf), "invalid-event"),
+        (lambda: dp.Gaussian(10**400), "invalid-noise-multiplier"),
         (lambda: dp.Target(epsilon=math.nan, delta=1e-5), "invalid-epsilon"),
         (lambda: dp.Target(epsilon=1.0, delta=1.0), "invalid-delta"),
         (lambda: dp.check_delta(0.01, 100), "delta-too-large"),
@@ -86,6 +111,21 @@ def test_values_out_of_range_are_refused(make: Any, code: str | None) -> None:
     with pytest.raises(ReticentError) as caught:
         make()
     assert caught.value.code == code
+
+
+def test_half_a_draw_was_charged_as_half_stored_as_none_and_drawn_as_one() -> None:
+    """What `Repeated(event, 0.5)` did before counts had to be whole: the three readers of a count disagreed."""
+    count = 0.5
+    stored, left = int(count), Counter({dp.Gaussian(1.0): count})
+    assert stored == 0 < count
+    assert left[dp.Gaussian(1.0)] > 0  # so `Grant.draw` drew it
+    written = dp.Repeated(dp.Gaussian(1.0), 3.0)  # type: ignore[arg-type]
+    assert dp.events.from_json(dp.events.to_json(written)) == dp.Repeated(dp.Gaussian(1.0), 3)
+
+
+def test_whole_numbers_beyond_floats_survive_their_text() -> None:
+    event = dp.DiscreteLaplace(2.0**40, 2**60 + 1)
+    assert dp.events.from_json(dp.events.to_json(event)) == event
 
 
 def test_delta_of_one_over_n_is_a_matter_of_policy() -> None:

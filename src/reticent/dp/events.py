@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
@@ -45,6 +46,15 @@ def _require(ok: bool, name: str, value: object, hint: str) -> None:  # noqa: FB
         raise UsageError("invalid-event", f"{name} is {value}", hint=hint)
 
 
+def _is_whole(value: float) -> bool:
+    """Say whether a number is whole. Half a draw would be charged as half, stored as none, and drawn as one."""
+    return isinstance(value, int) or (math.isfinite(value) and value == int(value))
+
+
+def _is_scale(value: float) -> bool:
+    return 0 <= value <= sys.float_info.max  # false for NaN, and for whole numbers that no float holds
+
+
 @dataclass(frozen=True, slots=True)
 class Gaussian:
     """Gaussian noise of standard deviation `noise_multiplier` times the norm of one unit's contribution."""
@@ -52,7 +62,7 @@ class Gaussian:
     noise_multiplier: float
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.noise_multiplier) and self.noise_multiplier >= 0):
+        if not _is_scale(self.noise_multiplier):
             raise UsageError(
                 "invalid-noise-multiplier",
                 f"noise_multiplier is {self.noise_multiplier}",
@@ -67,7 +77,7 @@ class Laplace:
     noise_multiplier: float
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.noise_multiplier) and self.noise_multiplier >= 0):
+        if not _is_scale(self.noise_multiplier):
             raise UsageError(
                 "invalid-noise-multiplier",
                 f"noise_multiplier is {self.noise_multiplier}",
@@ -90,13 +100,15 @@ class DiscreteGaussian:
     coordinates: int = 1
 
     def __post_init__(self) -> None:
+        _require(_is_scale(self.sigma), "sigma", self.sigma, "give a finite number, 0 or larger")
         _require(
-            math.isfinite(self.sigma) and self.sigma >= 0, "sigma", self.sigma, "give a finite number, 0 or larger"
+            self.coordinates >= 1 and _is_whole(self.coordinates),
+            "coordinates",
+            self.coordinates,
+            "give a whole number, 1 or larger",
         )
-        _require(self.coordinates >= 1, "coordinates", self.coordinates, "give a whole number, 1 or larger")
-        whole = self.coordinates > 1 or self.sensitivity == int(self.sensitivity)
         _require(
-            0 < self.sensitivity < 2**62 and whole,
+            0 < self.sensitivity < 2**62 and (self.coordinates > 1 or _is_whole(self.sensitivity)),
             "sensitivity",
             self.sensitivity,
             "give it in whole steps of the grid",
@@ -116,11 +128,9 @@ class DiscreteLaplace:
     sensitivity: int = 1
 
     def __post_init__(self) -> None:
+        _require(_is_scale(self.scale), "scale", self.scale, "give a finite number, 0 or larger")
         _require(
-            math.isfinite(self.scale) and self.scale >= 0, "scale", self.scale, "give a finite number, 0 or larger"
-        )
-        _require(
-            0 < self.sensitivity < 2**62 and self.sensitivity == int(self.sensitivity),
+            0 < self.sensitivity < 2**62 and _is_whole(self.sensitivity),
             "sensitivity",
             self.sensitivity,
             "give it in whole steps of the grid",
@@ -139,7 +149,12 @@ class RandomizedResponse:
 
     def __post_init__(self) -> None:
         _require(0 <= self.flip_probability <= 1, "flip_probability", self.flip_probability, "give a number in [0, 1]")
-        _require(self.categories >= 2, "categories", self.categories, "give the number of possible answers, 2 or more")
+        _require(
+            self.categories >= 2 and _is_whole(self.categories),
+            "categories",
+            self.categories,
+            "give the number of possible answers, 2 or more",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +164,7 @@ class PureDP:
     epsilon: float
 
     def __post_init__(self) -> None:
-        _require(0 <= self.epsilon < math.inf, "epsilon", self.epsilon, "give a finite number, 0 or larger")
+        _require(_is_scale(self.epsilon), "epsilon", self.epsilon, "give a finite number, 0 or larger")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +175,7 @@ class ApproximateDP:
     delta: float
 
     def __post_init__(self) -> None:
-        _require(0 <= self.epsilon < math.inf, "epsilon", self.epsilon, "give a finite number, 0 or larger")
+        _require(_is_scale(self.epsilon), "epsilon", self.epsilon, "give a finite number, 0 or larger")
         _require(0 <= self.delta < 1, "delta", self.delta, "give a number from 0 to below 1")
 
 
@@ -171,7 +186,7 @@ class BoundedRange:
     epsilon: float
 
     def __post_init__(self) -> None:
-        _require(0 <= self.epsilon < math.inf, "epsilon", self.epsilon, "give a finite number, 0 or larger")
+        _require(_is_scale(self.epsilon), "epsilon", self.epsilon, "give a finite number, 0 or larger")
 
 
 Mechanism = (
@@ -208,9 +223,14 @@ class SampledWithoutReplacement:
     event: Mechanism
 
     def __post_init__(self) -> None:
-        _require(self.population >= 1, "population", self.population, "give the number of units, 1 or larger")
         _require(
-            1 <= self.sample_size <= self.population,
+            self.population >= 1 and _is_whole(self.population),
+            "population",
+            self.population,
+            "give the number of units, 1 or larger",
+        )
+        _require(
+            1 <= self.sample_size <= self.population and _is_whole(self.sample_size),
             "sample_size",
             self.sample_size,
             f"give a whole number from 1 to population = {self.population}",
@@ -225,7 +245,7 @@ class Repeated:
     count: int
 
     def __post_init__(self) -> None:
-        if self.count < 0:
+        if not (self.count >= 0 and _is_whole(self.count)):
             raise UsageError("invalid-count", f"count is {self.count}", hint="give 0 or a larger whole number")
 
 
@@ -270,7 +290,7 @@ def from_json(text: str) -> Event:
     """Return the event that `to_json` wrote; refuses anything else."""
     try:
         return _event(json.loads(text))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
         raise UsageError(
             "unknown-event", f"not an event: {text[:200]!r}", hint="use events written by this version or an older one"
         ) from error
@@ -304,8 +324,15 @@ def _plain(event: Event) -> dict[str, Any]:
     if type(event) not in _NAMES:
         raise UsageError("unknown-event", f"not an event: {event!r}", hint="use the types of reticent.dp.events")
     values = {field.name: getattr(event, field.name) for field in fields(event)}
-    numbers = {name: int(value) if name in _WHOLE else float(value) for name, value in values.items()}
+    numbers = {
+        name: int(value) if name in _WHOLE or _is_long(value) else float(value) for name, value in values.items()
+    }
     return {"kind": _NAMES[type(event)], **numbers}
+
+
+def _is_long(value: float) -> bool:
+    """Say whether a float would lose low bits, as it does for a sensitivity beyond 2^53."""
+    return isinstance(value, int) and int(float(value)) != value
 
 
 def _event(plain: dict[str, Any]) -> Event:
