@@ -389,3 +389,25 @@ def test_fixed_size_at_the_scale_of_training() -> None:
     leaks = dp.epsilon(dp.Repeated(dp.PoissonSampled(256 / 60_000, dp.Gaussian(1.1)), 14_062), delta=1e-5, relation=ADD)
     assert leaks <= spent(2.2) < 5.2433
     assert spent(1.1) > 5.2433
+
+
+@pytest.mark.parametrize("sigma", [1e-8, 1e-3, 6e-3, 0.01])
+@pytest.mark.parametrize("relation", [ADD, REPLACE])
+def test_noise_so_narrow_that_tails_vanish_shows_everything(sigma: float, relation: dp.Relation) -> None:
+    """Probabilities of 0 on both sides made the losses unordered, and a sample of everything cost epsilon 0."""
+    whole, sampled = dp.DiscreteGaussian(sigma), dp.PoissonSampled(0.1, dp.DiscreteGaussian(sigma))
+    for event, shown in ((whole, 1.0), (sampled, 0.1), (dp.Repeated(sampled, 3), 0.271)):
+        assert dp.epsilon(event, delta=1e-5, relation=relation) == math.inf
+        for epsilon in (0.0, 1.0, 100.0, 600.0):
+            assert dp.delta(event, epsilon=epsilon, relation=relation) >= shown
+
+
+@pytest.mark.parametrize("relation", [ADD, REPLACE])
+def test_losses_beyond_the_reach_of_exponentials_are_no_smaller_for_it(relation: dp.Relation) -> None:
+    """The loss of one draw is 500,000 here; e^20000 overflows, and 0 times infinity hid it."""
+    assert dp.delta(dp.DiscreteGaussian(1e-3), epsilon=20_000.0, relation=relation) == 1.0
+
+
+def test_more_noise_than_floats_can_square_costs_nothing() -> None:
+    for relation in (ADD, REPLACE):
+        assert dp.epsilon(dp.Gaussian(1e200), delta=1e-5, relation=relation) == 0.0

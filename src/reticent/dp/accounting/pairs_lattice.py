@@ -65,7 +65,7 @@ class DiscreteGaussianPair:
         for m in (middle, middle + 1, middle - 1):  # rounding may have carried the quotient over a whole number
             upper, lower = self._mass(m), self._mass(m - self.shift)
             with np.errstate(under="ignore", over="ignore"):
-                found = upper - np.exp(size.astype(np.longdouble)) * lower + self._slack * upper
+                found = upper - _times_exp(lower, size) + self._slack * upper
             above = np.fmax(above, found.astype(np.float64))
         above = np.minimum(above + self.infinite, 1.0)
         negative = -np.expm1(-size) + np.exp(-size) * above
@@ -75,6 +75,12 @@ class DiscreteGaussianPair:
         """Return F(m), without the mass beyond the reach."""
         index = np.clip(m + self._reach, -1.0, 2.0 * self._reach).astype(np.int64)
         return np.where(index < 0, np.longdouble(0), self._below[np.maximum(index, 0)])
+
+
+def _times_exp(masses: NDArray[np.longdouble], losses: Losses) -> NDArray[np.longdouble]:
+    """Return masses * e^losses, 0 where there is no mass: 0 * infinity is no number, and would hide what is above."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.where(masses > 0, np.exp(losses.astype(np.longdouble)) * masses, np.longdouble(0))
 
 
 def smoothed(sigma: float, shift: float, coordinates: int, probability: float = 1.0) -> SmoothedGaussian:
@@ -123,14 +129,19 @@ class _Enumerated:
     """Two lists of probabilities whose ratio rises along them, mirror images of each other; `tail` is left out."""
 
     def __init__(self, first: NDArray[np.longdouble], second: NDArray[np.longdouble], tail: float) -> None:
-        self._losses = np.log(first / second).astype(np.float64)
+        # Where noise is narrow, tails are too small even for extended precision: 0 / 0 would not be in order.
+        reached = (first > 0) | (second > 0)
+        first, second = first[reached], second[reached]
+        with np.errstate(divide="ignore"):
+            self._losses = np.maximum.accumulate(np.log(first / second).astype(np.float64))
         self._above = [np.append(np.cumsum(law[::-1])[::-1], np.longdouble(0)) for law in (first, second)]
         self._slack = 4 * len(first) * float(np.finfo(np.longdouble).eps) + 1e-15
         self.infinite = min(1.0, tail)
 
     def loss_range(self) -> tuple[float, float]:
         """Return the losses at the two ends."""
-        return -float(self._losses[-1]), float(self._losses[-1])
+        top = min(float(self._losses[-1]), 1e6)  # infinite where one of the laws was too small; `deltas` knows
+        return -top, top
 
     def deltas(self, losses: Losses) -> Losses:
         """Return H(e^loss), rounded up; for a negative loss from the reverse pair, which is the same."""
@@ -140,7 +151,7 @@ class _Enumerated:
         for step in (-1, 0, 1):  # the logarithms may have been rounded over a loss
             index = np.clip(middle + step, 0, len(self._losses))
             upper, lower = self._above[0][index], self._above[1][index]
-            found = upper * (1 + self._slack) - np.exp(size.astype(np.longdouble)) * lower
+            found = upper * (1 + self._slack) - _times_exp(lower, size)
             above = np.maximum(above, found.astype(np.float64))
         above = np.minimum(above + self.infinite, 1.0)
         negative = -np.expm1(-size) + np.exp(-size) * above

@@ -68,7 +68,9 @@ def directions(terms: Sequence[Term], relation: Relation) -> tuple[tuple[tuple[P
 
     parts: list[tuple[tuple[Pair, ...], int]] = []
     energy = math.fsum(
-        count / max(event.noise_multiplier, 1e-150) ** 2 for event, count in terms if isinstance(event, Gaussian)
+        count / min(max(event.noise_multiplier, 1e-150), 1e150) ** 2
+        for event, count in terms
+        if isinstance(event, Gaussian)
     )
     if energy > 0:
         # Rounded down by more than the sum and the root are off.
