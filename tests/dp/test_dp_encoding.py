@@ -179,3 +179,19 @@ def test_other_values_are_refused_and_never_told(value: Any) -> None:
 def test_integers_are_not_floats() -> None:
     with pytest.raises(UsageError, match="not integers"):
         to_integers([1.0, 2.0])
+
+
+@pytest.mark.parametrize("grid", [2.0, 2.0**11, 2.0**40, 2.0**62])
+def test_whole_numbers_beyond_floats_stay_as_near_as_they_were(grid: float) -> None:
+    """2^60 + 128 and its successor are 2^60 and 2^60 + 256 as floats: 128 steps of 2 apart, where 1 is charged."""
+    edges = [2**60 + 128, 2**60 + 129, 3 * 2**61 + 512, 3 * 2**61 + 513, -(2**60) - 129, 2**61 + 1, 2**63 - 2, 1]
+    edges += [int(grid // 2) + move for move in (-1, 0, 1)] + [3 * int(grid // 2) + move for move in (-1, 0)]
+    below = np.array([edge for edge in edges if abs(edge) < 2**63 - 1], dtype=np.int64)
+    limit = below if grid > 2 else below[np.abs(below) < 2**62]
+    apart = to_steps(limit + 1, grid) - to_steps(limit, grid)
+    assert apart.min() >= 0
+    assert apart.max() <= steps_apart(1, grid, 1)
+    for value, step in zip(limit.tolist(), to_steps(limit, grid).tolist(), strict=True):
+        assert abs(Fraction(value) / Fraction(grid) - step) <= Fraction(1, 2)
+    through_floats = np.rint(np.array([2**60 + 129, 2**60 + 128], dtype=np.int64).astype(np.float64) / 2)  # broken copy
+    assert through_floats[0] - through_floats[1] == 128 > steps_apart(1, 2.0, 1)

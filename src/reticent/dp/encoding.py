@@ -67,11 +67,19 @@ def to_steps(value: ArrayLike, grid: float) -> NDArray[np.int64]:
     """
     _require_grid(grid)
     array = exact_numbers(value)
-    if array.dtype == np.int64 and grid <= 1:  # a float64 would lose the low bits of a large whole number
+    # A float64 would lose the low bits of a large whole number, and move neighbours up to a thousand apart.
+    if array.dtype == np.int64 and grid <= 1:
         per_one = int(1 / Fraction(grid))
         if array.size and max(abs(int(array.min())), abs(int(array.max()))) * per_one >= LARGEST_TOTAL:
             raise _refused()
         return np.asarray(array * np.int64(per_one) if array.any() else array, dtype=np.int64)
+    if array.dtype == np.int64 and grid <= LARGEST_TOTAL:
+        floors, rest = np.divmod(array, np.int64(grid))
+        half = np.int64(grid) // 2
+        rounded = np.asarray(floors + ((rest > half) | ((rest == half) & (floors % 2 == 1))), dtype=np.int64)
+        if rounded.size and not -LARGEST_TOTAL < int(rounded.min()) <= int(rounded.max()) < LARGEST_TOTAL:
+            raise _refused()
+        return rounded
     with np.errstate(over="ignore", under="ignore"):
         steps = array.astype(np.float64) / grid
     if not np.all(np.abs(steps) < LARGEST_TOTAL):  # also catches NaN
