@@ -9,9 +9,11 @@ import multiprocessing
 import pickle
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 import pytest
@@ -126,6 +128,82 @@ def test_there_is_one_holder(make: Any, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(one_holder.os, "getpid", lambda: -1)
     with pytest.raises(PolicyRefused, match="forked"):
         held.consume(epsilon=0.1) if isinstance(held, dp.PrivacyBudget) else held.charge(dp.Gaussian(9.0))
+
+
+class SlowCounter(Counter[Any]):
+    """Gives other threads time between the look and the step."""
+
+    def __getitem__(self, key: Any) -> int:
+        found = super().__getitem__(key)
+        time.sleep(0.01)
+        return found
+
+
+def draws_at_once(grant: dp.Grant, threads: int = 4) -> int:
+    """How many of several threads draw an event that was paid for once."""
+    grant._left = SlowCounter(grant._left)
+    drawn = []
+
+    def draw() -> None:
+        with contextlib.suppress(PolicyRefused):
+            grant.draw(dp.Gaussian(1.0))
+            drawn.append(1)
+
+    working = [threading.Thread(target=draw) for _ in range(threads)]
+    for thread in working:
+        thread.start()
+    for thread in working:
+        thread.join()
+    return len(drawn)
+
+
+def test_threads_cannot_draw_one_grant_twice() -> None:
+    """Between the look at what is left and the subtraction another thread may look; the copy without a lock lets it."""
+    assert draws_at_once(dp.Grant.without_ledger([dp.Gaussian(1.0)])) == 1
+    broken = dp.Grant.without_ledger([dp.Gaussian(1.0)])
+    broken._lock = contextlib.nullcontext()  # type: ignore[assignment]
+    assert draws_at_once(broken) > 1
+
+
+def test_a_grant_is_not_copied_nor_carried_into_a_forked_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    grant = dp.Grant.without_ledger([dp.Gaussian(1.0)])
+    for double in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(PolicyRefused, match="spent twice"):
+            double(grant)
+    monkeypatch.setattr(one_holder.os, "getpid", lambda: -1)
+    with pytest.raises(PolicyRefused, match="forked"):
+        grant.draw(dp.Gaussian(1.0))
+
+
+def test_two_threads_cannot_read_one_saved_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both would find that nobody holds it; a registry without a lock lets both."""
+
+    class SlowRegistry(WeakValueDictionary[str, Any]):
+        def setdefault(self, name: str, holder: Any) -> Any:  # type: ignore[override]
+            found = self.get(name)
+            time.sleep(0.02)
+            if found is None:
+                self[name] = found = holder
+            return found
+
+    def holders() -> int:
+        text, found = budget().to_json(), []
+
+        def read() -> None:
+            with contextlib.suppress(PolicyRefused):
+                found.append(dp.PrivacyBudget.from_json(text))
+
+        working = [threading.Thread(target=read) for _ in range(3)]
+        for thread in working:
+            thread.start()
+        for thread in working:
+            thread.join()
+        return len(found)
+
+    monkeypatch.setattr(one_holder.OneHolder, "_alive", SlowRegistry())
+    assert holders() == 1
+    monkeypatch.setattr(one_holder.OneHolder, "_registering", contextlib.nullcontext())
+    assert holders() > 1
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")

@@ -20,12 +20,15 @@ class OneHolder:
     """State that exists once: not copied, not pickled, not carried into a forked process, guarded by a lock."""
 
     _alive: ClassVar[WeakValueDictionary[str, OneHolder]] = WeakValueDictionary()
+    _registering: ClassVar[threading.Lock] = threading.Lock()
 
     def __init__(self, name: str | None = None) -> None:
         self._name = secret(16).hex() if name is None else name
         self._lock = threading.Lock()
         self._process = os.getpid()
-        if self._alive.setdefault(self._name, self) is not self:
+        with self._registering:  # two threads must not both find that nobody has the name
+            first = self._alive.setdefault(self._name, self)
+        if first is not self:
             raise _copied("was read from its saved state while the original is alive in this process")
 
     def require_own_process(self) -> None:
@@ -46,7 +49,7 @@ class OneHolder:
 def _copied(how: str) -> PolicyRefused:
     return PolicyRefused(
         "budget-copied",
-        f"a privacy budget {how}: what is left would be spent twice",
+        f"a privacy budget or grant {how}: what is left would be spent twice",
         hint="hand over the object itself, or share a budget among processes with reticent.ledger",
     )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from reticent.dp.events import Event, Single, flatten
+from reticent.dp.one_holder import OneHolder
 from reticent.errors import PolicyRefused, UsageError
 
 __all__ = ["Grant", "Relation", "Release", "Unit", "require_declared"]
@@ -52,14 +53,16 @@ class Release:
         return flatten(self.events)
 
 
-class Grant:
+class Grant(OneHolder):
     """Permission to draw noise for exactly the events that were paid for; each can be drawn once.
 
-    A ledger hands grants out when a charge is durable (`charge.commit()`). A notebook without a ledger uses
+    There is one of it: it is not copied, pickled or carried into a forked process, and threads may share it. A ledger
+    hands grants out when a charge is durable (`charge.commit()`). A notebook without a ledger uses
     `Grant.without_ledger`, which says in its name what is missing.
     """
 
     def __init__(self, key: str, events: Iterable[Event]) -> None:
+        super().__init__()
         self.key = key
         self._left = flatten(events)
 
@@ -72,19 +75,23 @@ class Grant:
         """Use up one `event`.
 
         Raises:
-          PolicyRefused: If this event was not paid for, or was drawn before.
+          PolicyRefused: If this event was not paid for, or was drawn before, or this is a fork of the process that paid.
         """
-        if self._left[event] <= 0:
+        self.require_own_process()
+        with self._lock:
+            left = self._left[event]
+            self._left[event] = max(0, left - 1)
+        if left <= 0:
             raise PolicyRefused(
                 "noise-not-granted",
                 f"noise for {event} was not paid for, or was drawn before (grant {self.key})",
                 hint="reserve and commit a charge for every draw; a repeated attempt is a new charge",
             )
-        self._left[event] -= 1
 
     def remaining(self) -> Counter[Event]:
         """Return the events that may still be drawn."""
-        return +self._left
+        with self._lock:
+            return +self._left
 
 
 def require_declared(grant: Grant | None, relation: Relation | None) -> Relation:

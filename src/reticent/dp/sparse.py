@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import threading
 from fractions import Fraction
 
 from numpy.typing import ArrayLike
 
 from reticent.dp.encoding import steps_apart, to_steps
 from reticent.dp.events import PureDP, Repeated
+from reticent.dp.one_holder import OneHolder
 from reticent.dp.precision import scale_for
 from reticent.dp.release import Grant
 from reticent.dp.samplers import discrete_laplace
@@ -23,7 +23,7 @@ _THRESHOLD_SHARE = Fraction(387, 1000)
 """1 : 2^(2/3), the split of epsilon that makes the noise of a comparison smallest (Lyu, Su, Li 2017, section 4.2)."""
 
 
-class SparseVector:
+class SparseVector(OneHolder):
     """Answers "is this value at least the threshold?" until `positives` of the answers were yes.
 
     Algorithm 1 of Dwork and Roth 2014 (AboveThreshold), which stops at its first yes, run `positives` times with
@@ -72,7 +72,8 @@ class SparseVector:
         discrete_laplace(self._value_scale, 0, Keystream.fresh())  # refuses a scale out of range; it is the larger one
         self._grant = Grant.without_ledger([Repeated(each, positives)]) if grant is None else grant
         self._noisy_threshold: int | None = None
-        self._lock = threading.Lock()  # two threads must not take the last yes twice; nor can it be copied or pickled
+        # Two threads must not take the last yes twice, nor may a copy or a forked process go on with the same threshold.
+        super().__init__()
 
     def above(self, value: float) -> bool:
         """Return whether `value` with fresh noise reaches the noisy threshold.
@@ -85,6 +86,7 @@ class SparseVector:
           PolicyRefused: If all yeses were given, or the event was not paid for.
         """
         with self._lock:
+            self.require_own_process()
             if self._left == 0:
                 raise PolicyRefused(
                     "sparse-vector-exhausted",

@@ -2,9 +2,9 @@
 
 EXPLANATIONS: dict[str, str] = {
     "budget-copied": (
-        "A privacy budget in memory was about to exist twice: copied, pickled, carried into a forked process, or read "
-        "from its saved state while the original is alive. Each copy could spend what is left. Hand over the object "
-        "itself; where several processes share a budget, use reticent.ledger."
+        "A privacy budget in memory, a grant or a sparse vector was about to exist twice: copied, pickled, carried into a "
+        "forked process, or read from its saved state while the original is alive. Each copy could spend what is left. "
+        "Hand over the object itself; where several processes share a budget, use reticent.ledger."
     ),
     "privacy-budget-exhausted": (
         "The next step would take a budget in memory beyond what its owner allowed, so it was refused before anything "
