@@ -77,6 +77,22 @@ def _second_order(_: pathlib.Path) -> object:
     return _trainer(model, torch.optim.LBFGS(model.parameters()))
 
 
+def _one_optimizer_for_all(_: pathlib.Path) -> object:
+    model = training.logistic(4, 2)
+    shared = torch.optim.Adam(model.parameters())
+    dpfedavg = training.DPFedAvg(
+        population=100,
+        expected_batch_size=10,
+        steps=1,
+        clipping_norm=1.0,
+        unit="person",
+        relation="add_or_remove_one",
+        noise_multiplier=1.0,
+    )
+    local = training.LocalSteps(optimizer=lambda _: shared, epochs=1)
+    return dpfedavg.trainer(model, _LOSS, local).fit(_rows())
+
+
 def _unbounded_share(_: pathlib.Path) -> object:
     event = dp.Gaussian(1.0)
     return training.noised_confusion(np.full((1, 4), 2.0), event=event, grant=dp.Grant.without_ledger([event]))
@@ -160,6 +176,7 @@ CASES: dict[str, Callable[[pathlib.Path], object]] = {
     "not-the-next-sample": lambda _: _trainer(training.logistic(4, 2)).step(next(_dpsgd().batches(_rows()))),
     "nothing-to-train": _frozen,
     "optimizer-needs-closure": _second_order,
+    "optimizer-not-fresh": _one_optimizer_for_all,
     "optimizer-of-other-model": _other_model,
     "scheduler-needs-metric": _plateau,
     "share-not-bounded": _unbounded_share,

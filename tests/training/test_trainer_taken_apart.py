@@ -3,8 +3,10 @@
 What Python cannot prevent (a loss or a hook that keeps rows of its own) is named in `reticent.training`'s docstring.
 """
 
+import contextlib
 import copy
 import dataclasses
+import threading
 
 import numpy as np
 import pytest
@@ -14,8 +16,9 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from reticent import dp
+from reticent.data import Examples
 from reticent.errors import PolicyRefused, ReticentError, UsageError
-from reticent.training import DPSGD, Batch, logistic, two_layer
+from reticent.training import DPSGD, Batch, DPFedAvg, LocalSteps, logistic, two_layer
 
 GIVEN = {
     "population": 10,
@@ -275,7 +278,7 @@ def test_a_step_that_failed_on_its_sample_ends_the_training(kit):
 
     def choosy(outputs, labels):
         if armed:
-            raise RuntimeError("not this sample")
+            raise KeyboardInterrupt  # an ordinary error only silences its own row (test_rows_alone.py)
         return F.cross_entropy(outputs, labels)
 
     dpsgd = DPSGD(**GIVEN)
@@ -285,7 +288,7 @@ def test_a_step_that_failed_on_its_sample_ends_the_training(kit):
     batches = dpsgd.batches(examples)
     worker.step(next(batches))
     armed.append(True)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(KeyboardInterrupt):
         worker.step(next(batches))
     armed.clear()
     refused("step-interrupted", worker.step, next(batches))
@@ -382,3 +385,84 @@ def test_sites_are_sampled_whole(kit):
     counts = {tuple(batch.counts) for batch in dpsgd.batches(sites(kit))}
     assert counts <= {(), (3,), (12,), (0,), (3, 12), (3, 0), (12, 0), (3, 12, 0)}
     assert len(counts) > 3
+
+
+def race(worker, dpsgd, examples):
+    """Two threads with two batches of the same number, both inside the step before either is done."""
+    both = threading.Barrier(2, timeout=0.3)
+    refuse = worker._progress.refuse_interrupted
+
+    def meet():
+        refuse()
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait()
+
+    worker._progress.refuse_interrupted = meet
+    codes = []
+
+    def step(batch):
+        try:
+            worker.step(batch)
+        except PolicyRefused as error:
+            codes.append(error.code)
+
+    threads = [threading.Thread(target=step, args=(next(dpsgd.batches(examples)),)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return codes
+
+
+def test_two_threads_cannot_do_the_same_step(kit):
+    dpsgd, _, _, worker = made(steps=5)
+    assert race(worker, dpsgd, kit.rows((6,), 10)) == ["not-the-next-sample"]
+    assert worker.done == 1
+    dpsgd, _, _, broken = made(steps=5)
+    broken._one_at_a_time = contextlib.nullcontext()
+    assert race(broken, dpsgd, kit.rows((6,), 10)) != ["not-the-next-sample"]
+
+
+class Centred(nn.Module):
+    """A loss around a centre that follows the outputs it has seen."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("centre", torch.zeros(3))
+
+    def forward(self, outputs, labels):
+        value = F.cross_entropy(outputs - self.centre, labels)
+        self.centre.mul_(0.9).add_(0.1 * outputs.detach().mean(0))
+        return value
+
+
+class Remembers(nn.Module):
+    """A model that keeps what it saw in an attribute that is no tensor of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.seen = nn.Linear(6, 3), [0.0]
+
+    def forward(self, x):
+        outputs = self.inner(x) * (1 + self.seen[0])
+        self.seen[0] = x.detach().mean()
+        return outputs
+
+
+@pytest.mark.parametrize("case", ["loss", "model", "optimizer"])
+def test_nothing_carries_one_person_into_the_update_of_the_next(kit, case):
+    """In DP-FedAvg units are trained one after another; each update is clipped, and must be of its own unit alone."""
+    model = Remembers() if case == "model" else nn.Linear(6, 3)
+    shared = torch.optim.Adam(model.parameters())
+    loss = Centred() if case == "loss" else F.cross_entropy
+    local = LocalSteps(optimizer=(lambda _: shared) if case == "optimizer" else torch.optim.Adam, epochs=1)
+    given = {name: value for name, value in GIVEN.items() if name not in ("max_grad_norm", "unit")}
+    worker = DPFedAvg(**given, clipping_norm=0.1, unit="person").trainer(model, loss, local)
+    examples = kit.rows((6,), 10)
+    data = Examples.of(examples.features, examples.labels, np.arange(10) // 2)
+    if case == "optimizer":
+        with pytest.raises(UsageError) as caught:
+            worker.fit(data)
+        assert caught.value.code == "optimizer-not-fresh"
+    else:
+        refused("mixes-examples", worker.fit, data)

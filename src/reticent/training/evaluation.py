@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from reticent.data import Examples
 from reticent.dp import Gaussian, Grant, add_gaussian
 from reticent.errors import PolicyRefused
+from reticent.training.alone import each_alone, unless_memory
 from reticent.training.per_example import Loss
 from reticent.training.plain import tensors_of
 
@@ -45,7 +46,7 @@ class Evaluation:
 
 
 def evaluate(model: nn.Module, loss: Loss, examples: Examples, classes: int) -> Evaluation:
-    """Return exact figures, in evaluation mode; rows that are not finite are left out.
+    """Return exact figures, in evaluation mode; rows that are not finite, or on which the model raises, are left out.
 
     Args:
       model: Left as it was.
@@ -54,25 +55,41 @@ def evaluate(model: nn.Module, loss: Loss, examples: Examples, classes: int) -> 
       classes: Number of label classes; 0 for a numeric label.
     """
     features, labels = tensors_of(examples, model)
-    confusion = np.zeros((classes, classes), dtype=np.int64)
-    loss_sum = 0.0
+    found = Evaluation(np.zeros((classes, classes), dtype=np.int64), 0.0, 0)
     with _evaluating(model):
-        for x, y in zip(torch.split(features, _BATCH), torch.split(labels, _BATCH), strict=True):
-            if len(y):
-                outputs = model(x)
-                loss_sum += float(loss(outputs, y)) * (1 if _is_sum(loss, outputs, y) else len(y))
-                if classes:
-                    cells = (y * classes + predict_classes(outputs)).cpu().numpy()
-                    confusion += np.bincount(cells, minlength=classes**2).reshape(classes, classes)
-    return Evaluation(confusion, loss_sum, len(labels))
+        for batch in zip(torch.split(features, _BATCH), torch.split(labels, _BATCH), strict=True):
+            if len(batch[1]):
+                found = _evaluated(model, loss, *batch, found)
+    return found
+
+
+def _evaluated(model: nn.Module, loss: Loss, x: Tensor, y: Tensor, before: Evaluation) -> Evaluation:
+    """Return `before` with one batch more."""
+    classes = len(before.confusion)
+    try:
+        outputs = model(x)
+        total = float(loss(outputs, y)) * (1 if _is_sum(loss, outputs, y) else len(y))
+    except Exception as error:  # an error would stop a site for some people's rows only
+        unless_memory(error)
+        if len(y) == 1:
+            return before
+        for row in range(len(y)):
+            before = _evaluated(model, loss, x[row : row + 1], y[row : row + 1], before)
+        return before
+    confusion = before.confusion
+    if classes:
+        cells = (y * classes + predict_classes(outputs)).cpu().numpy()
+        confusion = confusion + np.bincount(cells, minlength=classes**2).reshape(classes, classes)
+    return Evaluation(confusion, before.loss_sum + total, before.rows + len(y))
 
 
 def unit_confusion(model: nn.Module, examples: Examples, classes: int) -> NDArray[np.float64]:
     """Return each unit's share of the confusion matrix, float64 `(units, classes * classes)`.
 
     A unit's rows share a weight of 1, each share rounded *down* to `METRICS_GRID`, so that its contribution has an L2
-    norm of at most 1 exactly, and sums are exact. Rows that are not finite, and labels outside the classes, count for
-    nothing; they still take their part of their unit's weight.
+    norm of at most 1 exactly, and sums are exact. Rows that are not finite or on which the model raises, and labels
+    outside the classes, count for nothing; they still take their part of their unit's weight. The model is given one
+    row at a time: what it makes of a batch is not bounded, should it mix rows that no check thought of.
     """
     shares = np.zeros((examples.n_units, classes**2))
     if not len(examples):
@@ -80,13 +97,18 @@ def unit_confusion(model: nn.Module, examples: Examples, classes: int) -> NDArra
     usable = np.flatnonzero(examples.complete & (examples.labels >= 0) & (examples.labels < classes))
     kept = Examples(examples.features[usable], examples.labels[usable], np.arange(len(usable)))
     features, labels = tensors_of(kept, model)
-    predicted = np.zeros(len(usable), dtype=np.int64)
+    predicted = np.zeros(len(usable))
+
+    def class_of_one(row: Tensor) -> Tensor:
+        return predict_classes(model(row.unsqueeze(0)))[0]
+
     with _evaluating(model):
         for start in range(0, len(usable), _BATCH):
             part = slice(start, start + _BATCH)
-            predicted[part] = predict_classes(model(features[part])).cpu().numpy()
-    owners = examples.units[usable]
-    np.add.at(shares, (owners, labels.cpu().numpy() * classes + predicted), 1.0)
+            predicted[part] = each_alone(class_of_one, features[part]).cpu().numpy()
+    found = np.isfinite(predicted)
+    cells = labels.cpu().numpy()[found] * classes + predicted[found].astype(np.int64)
+    np.add.at(shares, (examples.units[usable][found], cells), 1.0)
     shares /= np.bincount(examples.units, minlength=len(shares))[:, None]
     return np.floor(shares / METRICS_GRID) * METRICS_GRID
 

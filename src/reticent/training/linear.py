@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.func import grad, vmap
 
 from reticent.dp import encoded_sensitivity, grid_for
+from reticent.training.alone import each_alone
 from reticent.training.contributions import Rows
 from reticent.training.per_example import Loss
 
@@ -69,8 +70,8 @@ class LinearModel:
                 found = module(found)
             return found.squeeze(0)
 
-        self._errors = vmap(grad(loss_of_one), randomness="different")
-        self._inputs_alone = vmap(inputs_of_one, randomness="different")
+        self._error_of_one = grad(loss_of_one)
+        self._inputs_of_one = inputs_of_one
 
     @classmethod
     def of(cls, model: nn.Module, loss: Loss) -> LinearModel | None:
@@ -90,17 +91,20 @@ class LinearModel:
         if any(_hooked(layer) for layer in self._model.modules()):
             return False
         try:
-            inputs = self._inputs(features)
+            inputs = features if not self._before else vmap(self._inputs_of_one, randomness="different")(features)
             if inputs.shape != (len(features), self._layer.in_features) or inputs.dtype != self._layer.weight.dtype:
                 return False
-            found = self._errors(self._layer(inputs).detach(), labels)
+            outputs = self._layer(inputs).detach()
+            found = vmap(self._error_of_one, randomness="different")(outputs, labels)
         except (RuntimeError, NotImplementedError, ValueError):
             return False
         return tuple(found.shape) == (len(features), self._layer.out_features)
 
     def _inputs(self, features: Tensor) -> Tensor:
+        if not self._before:
+            return features
         with torch.no_grad():
-            return self._inputs_alone(features) if self._before else features
+            return each_alone(self._inputs_of_one, features, shape=(self._layer.in_features,))
 
     def clipped_sum(self, rows: Rows, *, max_norm: float) -> LinearSum:
         """Return the clipped and encoded sum over `rows`, each a unit, and how many were within the clip."""
@@ -141,7 +145,7 @@ class LinearModel:
         """Return the exact sum of one block in units of a * b, int64 `(outputs, width)`, and how many were within."""
         with torch.no_grad():
             outputs = self._layer(inputs)
-        errors = self._errors(outputs, labels).double()
+        errors = each_alone(self._error_of_one, outputs, labels, shape=(self._layer.out_features,)).double()
         bias = float(self._layer.bias is not None)
         squares = torch.cat([piece.square().sum(1) for piece in torch.split(inputs, _PIECE)])
         kind = torch.finfo(squares.dtype)

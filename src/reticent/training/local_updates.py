@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from reticent.data import Examples
 from reticent.dp import encoded_sensitivity, grid_for
 from reticent.errors import UsageError
+from reticent.training.alone import unless_memory
 from reticent.training.contributions import Rows, Tally, add_clipped
 from reticent.training.gradient_sums import EncodedSum
 from reticent.training.mixing import refuse_remembering
@@ -73,13 +74,22 @@ class UpdateSums:
         self.trained = trained_parameters(model)
         self.parameters = sum(value.numel() for value in self.trained.values())
 
-    def check(self, features: Tensor, labels: Tensor) -> None:  # noqa: ARG002
-        """Refuse models that remember rows.
+    def check(self, features: Tensor, labels: Tensor) -> None:
+        """Refuse what carries one unit's rows to the next: models and losses that remember, an optimiser for all.
 
         Raises:
           PolicyRefused: With code `mixes-examples`.
+          UsageError: With code `optimizer-not-fresh`.
         """
-        refuse_remembering(self._model, features)
+        refuse_remembering(self._model, self._loss, features, labels)
+        first, second = (self._local.optimizer(list(self.trained.values())) for _ in range(2))
+        if first is second or first.state:
+            raise UsageError(
+                "optimizer-not-fresh",
+                f"LocalSteps.optimizer returned a {type(first).__name__} that was used before: its state would carry "
+                "one unit's gradients into the updates of the next",
+                hint="make a new one in each call: optimizer=lambda values: torch.optim.Adam(values, lr=0.001)",
+            )
 
     def __call__(self, rows: Rows, *, max_norm: float, counting: bool) -> EncodedSum:
         """Return the sum for `rows`; see `ClippedSums`."""
@@ -101,20 +111,27 @@ class UpdateSums:
         examples = Examples.of(features.float(), labels)
         with unchanged(self._model):  # every unit starts from the same model
             start = [value.detach().clone() for value in self.trained.values()]
-            fit_plain(
-                self._model,
-                self._loss,
-                self._local.optimizer(list(self.trained.values())),
-                examples,
-                batch_size=self._local.batch_size,
-                local_epochs=self._local.epochs,
-                local_steps=self._local.steps,
-                seed=None,
-                proximal=self._local.mu,
-            )
-            ends = [value.detach() for value in self.trained.values()]
+            try:
+                self._train(examples)
+                ends = [value.detach() for value in self.trained.values()]
+            except Exception as error:  # a unit on whose rows the model fails contributes nothing
+                unless_memory(error)
+                ends = start
             wide = [_wide(end) - _wide(begin) for end, begin in zip(ends, start, strict=True)]
         return [update.unsqueeze(0) for update in wide]
+
+    def _train(self, examples: Examples) -> None:
+        fit_plain(
+            self._model,
+            self._loss,
+            self._local.optimizer(list(self.trained.values())),
+            examples,
+            batch_size=self._local.batch_size,
+            local_epochs=self._local.epochs,
+            local_steps=self._local.steps,
+            seed=None,
+            proximal=self._local.mu,
+        )
 
 
 def _wide(value: Tensor) -> Tensor:

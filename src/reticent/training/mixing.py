@@ -75,12 +75,14 @@ def mixing_layers(model: nn.Module, loss: Loss, features: Tensor, labels: Tensor
     return () if _loss_is_sum_or_mean(loss, together, labels) else (_label("loss", loss),)
 
 
-def refuse_remembering(model: nn.Module, features: Tensor) -> None:
-    """Refuse a model whose buffers depend on the rows that went through it, such as running statistics.
+def refuse_remembering(model: nn.Module, loss: Loss, features: Tensor, labels: Tensor) -> None:
+    """Refuse a model whose buffers depend on the rows that went through it, and whatever else remembers them.
 
     Args:
       model: Left as it was.
+      loss: Called on a batch.
       features: At least two made-up examples, shape `(n, *shape)`.
+      labels: Shape `(n,)`.
 
     Raises:
       PolicyRefused: With code `mixes-examples`.
@@ -96,6 +98,20 @@ def refuse_remembering(model: nn.Module, features: Tensor) -> None:
             "mixes-examples",
             f"{', '.join(changed)} of {type(model).__name__} remember the rows that were seen, past clip and noise",
             hint=_REPLACEMENTS[0][1] + ", or set track_running_stats=False",
+        )
+    with _undisturbed(model):
+        model.train()
+        # The first call puts whatever remembers into the same state as the one before `after` would, were it not for
+        # the exchanged rows.
+        _, before, _, after = (
+            _loss_of(model, loss, rows, labels) for rows in (features, features, exchanged, features)
+        )
+    if not _close(before, after):
+        raise PolicyRefused(
+            "mixes-examples",
+            f"{type(model).__name__} or its loss ({_label('', loss)}) gives the same batch another loss after it has "
+            "seen other rows: it remembers them, past clip and noise",
+            hint="keep nothing between two calls of the model and of the loss",
         )
 
 
@@ -146,6 +162,14 @@ def _forward(model: nn.Module, features: Tensor) -> tuple[Tensor, list[Tensor]]:
         torch.manual_seed(0)  # the same dropout masks for both batches
         outputs = functional_call(model, buffers, (features,))
     return outputs, list(buffers.values())
+
+
+def _loss_of(model: nn.Module, loss: Loss, features: Tensor, labels: Tensor) -> Tensor:
+    outputs = _forward(model, features)[0]
+    devices: list[int] | None = None if features.is_cuda else []
+    with torch.no_grad(), torch.random.fork_rng(devices=devices):
+        torch.manual_seed(0)
+        return loss(outputs, labels)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ What remains shared is floating point: a matrix product may round differently wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
 from reticent.errors import UsageError
+from reticent.training.alone import unless_memory
 
 __all__ = ["Loss", "PerExampleGradients", "physical_rows", "trained_parameters", "unchanged"]
 
@@ -69,20 +70,35 @@ class PerExampleGradients:
         self._gradients = vmap(grad(loss_of_one), in_dims=(None, 0, 0), randomness="different")
 
     def __call__(self, features: Tensor, labels: Tensor) -> list[Tensor]:
-        """Return a tensor `(n, *parameter.shape)` for each trained parameter, n >= 1; at least float32."""
-        if not self.vectorised:
-            return self._one_by_one(features, labels)
+        """Return a tensor `(n, *parameter.shape)` for each trained parameter, n >= 1; at least float32.
+
+        A row on which model or loss raise has a gradient of zero.
+        """
+        if self.vectorised:
+            try:
+                return self._at_once(features, labels)
+            except Exception as error:  # one row's undoing must not be everybody's
+                unless_memory(error)
+        return self._one_by_one(features, labels, spare=True)
+
+    def _at_once(self, features: Tensor, labels: Tensor) -> list[Tensor]:
         weights = {name: value.detach() for name, value in self.trained.items()}
         found = self._gradients(weights, features, labels)
         return [_wide(found[name]) for name in self.trained]
 
-    def _one_by_one(self, features: Tensor, labels: Tensor) -> list[Tensor]:
+    def _one_by_one(self, features: Tensor, labels: Tensor, *, spare: bool) -> list[Tensor]:
         values = list(self.trained.values())
         found: list[list[Tensor]] = [[] for _ in values]
         for row in range(len(labels)):
+            gradients: Sequence[Tensor | None] = [None] * len(values)
             with unchanged(self._model):
-                loss = self._loss(self._model(features[row : row + 1]), labels[row : row + 1])
-                gradients = torch.autograd.grad(loss, values, allow_unused=True)
+                try:
+                    loss = self._loss(self._model(features[row : row + 1]), labels[row : row + 1])
+                    gradients = torch.autograd.grad(loss, values, allow_unused=True)
+                except Exception as error:
+                    if not spare:
+                        raise
+                    unless_memory(error)
             for column, gradient, value in zip(found, gradients, values, strict=True):
                 column.append(torch.zeros_like(value) if gradient is None else gradient.to_dense())
         return [_wide(torch.stack(column)) for column in found]
@@ -95,14 +111,14 @@ class PerExampleGradients:
         """
         self.vectorised = True
         try:
-            self(features[:2], labels[:2])
+            self._at_once(features[:2], labels[:2])
         except (RuntimeError, NotImplementedError, ValueError):
             self.vectorised = False
             self._require_gradients(features[:2], labels[:2])
 
     def _require_gradients(self, features: Tensor, labels: Tensor) -> None:
         try:
-            self(features, labels)
+            self._one_by_one(features, labels, spare=False)
         except (RuntimeError, NotImplementedError, ValueError) as error:
             reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
             raise UsageError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from threading import RLock
 from typing import TYPE_CHECKING, Protocol
 from weakref import WeakKeyDictionary
 
@@ -82,6 +83,7 @@ class Trainer:
         self._grant = mechanism.grant_for(self._progress.done) if grant is None else grant
         self._watch = Watch(model, sums.trained, optimizer)
         self._grid: float | None = None
+        self._one_at_a_time = RLock()
 
     @property
     def done(self) -> int:
@@ -145,6 +147,10 @@ class Trainer:
             weights were changed from outside, an earlier step was interrupted, or the noise was not paid for.
           UsageError: If the model or loss cannot be used at all.
         """
+        with self._one_at_a_time:  # a second thread with the same step is refused: its sample is not the next one
+            self._step(batch)
+
+    def _step(self, batch: Batch) -> None:
         self._progress.refuse_interrupted()
         self._refuse_other(batch)
         self._watch.refuse_changes()

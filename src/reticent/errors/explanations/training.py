@@ -88,6 +88,11 @@ EXPLANATIONS: dict[str, str] = {
         "LBFGS evaluates the loss several times within one step. A private step releases one noised gradient and "
         "cannot be asked again. Use SGD, Adam or another first-order optimiser."
     ),
+    "optimizer-not-fresh": (
+        "In DP-FedAvg every person or site trains alone, with an optimiser of its own. The function given as "
+        "LocalSteps.optimizer returned one that exists already, and momentum or Adam's averages in it would carry one "
+        "unit's gradients into the updates of the next, which no clip bounds. Let the function make a new one."
+    ),
     "optimizer-of-other-model": (
         "The optimiser holds none of the trained parameters of the model, so training would change nothing. This "
         "happens when a model is replaced or copied after its optimiser was made. Make the optimiser anew."
