@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
 import pathlib
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -19,7 +21,7 @@ from sqlalchemy import create_engine, make_url
 from sqlalchemy.pool import NullPool
 
 from reticent import dp
-from reticent.ledger import Charge, Ledger
+from reticent.ledger import Charge, Ledger, chain
 
 _NUMBERS = itertools.count()
 STEP = dp.PoissonSampled(0.1, dp.Gaussian(2.0))
@@ -68,6 +70,36 @@ def reserve(book: Ledger, release: Callable[..., dp.Release]) -> Callable[..., C
         )
 
     return hold
+
+
+@pytest.fixture
+def forge() -> Callable[..., None]:
+    """Change rows as a forger who knows the code would: with every check switched off and the chain computed anew."""
+
+    def rewrite(book: Ledger, *statements: str) -> None:
+        with contextlib.closing(sqlite3.connect(book._journal.path)) as connection:
+            connection.row_factory = sqlite3.Row
+            connection.execute("pragma ignore_check_constraints = 1")
+            for obstacle in (
+                "trigger reticent_no_update",
+                "trigger reticent_no_delete",
+                "index reticent_one_successor",
+            ):
+                connection.execute(f"drop {obstacle}")
+            for statement in statements:
+                connection.execute(statement)
+            previous = chain.genesis(connection.execute("select ledger from reticent_ledger").fetchone()[0])
+            for row in connection.execute("select * from reticent_entries order by seq").fetchall():
+                values = {**dict(row), "previous": previous}
+                with contextlib.suppress(TypeError):  # bytes for a text have no canonical text
+                    previous = chain.link(values)
+                connection.execute(
+                    "update reticent_entries set previous = ?, hash = ? where seq = ?",
+                    (values["previous"], previous, values["seq"]),
+                )
+            connection.commit()
+
+    return rewrite
 
 
 @pytest.fixture

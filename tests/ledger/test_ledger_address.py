@@ -54,6 +54,7 @@ def test_short_addresses(url: str, host: str, database: str) -> None:
         f"postgresql://ada:{QUOTED}@host:port/db",
         f"postgresql://ada:{QUOTED}@host:99999999/db",
         f"postgresql://ada:{QUOTED}@[host/db",
+        "postgresql://ada:gehe1m/db",
         f"postgresql://host/db?password={QUOTED}",
         f"postgresql://host/db?user=ada&options=-c%20x={QUOTED}",
         f"postgresql://ada:{QUOTED}@host/db#x",

@@ -26,11 +26,12 @@ def rows(*actions: tuple[Any, ...]) -> list[tuple[Entry, Standing]]:
     standings: dict[str, Standing] = {}
     written = []
     for seq, (kind, population, amount, fields) in enumerate(actions, start=1):
-        claim = {"population": population, "unit": "record", "relation": "replace_one"}
-        before = standings.get(population, Standing(**claim))
-        standings[population] = before.after(kind, amount)
+        claim: dict[str, Any] = {"population": population, "unit": "record", "relation": "replace_one"}
+        claim |= {"filter": fields.get("filter", "sum")}
+        before = standings.get(population, Standing(**claim, favoured=120 if claim["filter"] == "renyi" else 0))
+        standings[population] = before.after(kind, amount, fields.get("curve", ()))
         entry = Entry(**{"seq": seq, "kind": kind, "time": "", "amount": amount, **claim, **fields})
-        written.append((entry, standings[population]))
+        written.append((entry, standings[population].written_with(amount)))
     return written
 
 
@@ -38,6 +39,21 @@ def test_what_can_have_happened() -> None:
     assert audit([]) == 0
     assert audit(rows(GRANT, RESERVE, FIRST, LATER, LATER)) == 5
     assert audit(rows(GRANT, RESERVE, VOID)) == 3
+
+
+RENYI = {"filter": "renyi"}
+CURVE = (10**7,) * len(dp.RENYI_ORDERS)
+LARGE = (5 * 10**11,) * len(dp.RENYI_ORDERS)
+RENYI_GRANT = ("grant", "w", Amount(10**9, 10**12), RENYI)
+RENYI_RESERVE = ("reserve", "w", PLAN, {**RESERVE[3], **RENYI, "curve": CURVE})
+VOUCH = ("disjoint", "", NOTHING, {"members": ("v", "w")})
+
+
+def test_what_can_have_happened_under_the_renyi_filter() -> None:
+    first = ("commit", "w", PLAN, {**FIRST[3], **RENYI, "curve": CURVE})
+    later = ("commit", "w", NOTHING, {**FIRST[3], **RENYI})
+    assert audit(rows(RENYI_GRANT, RENYI_RESERVE, first, later, later)) == 5
+    assert audit(rows(RENYI_GRANT, RENYI_RESERVE, ("void", "w", PLAN, {"key": "a", **RENYI, "curve": CURVE}))) == 3
 
 
 IMPOSSIBLE = {
@@ -54,6 +70,15 @@ IMPOSSIBLE = {
         ("reserve", "v", PLAN, {"key": "b", "events": (STEP,)}),
         ("commit", "v", PLAN, {"key": "a", "events": (STEP,)}),
     ),
+    "adds up by another filter": rows(GRANT, RENYI_RESERVE),
+    "has another curve than its reservation": rows(
+        RENYI_GRANT, RENYI_RESERVE, ("void", "w", PLAN, {"key": "a", **RENYI, "curve": tuple(x - 1 for x in CURVE)})
+    ),
+    "has a curve where none belongs": rows(GRANT, (*RESERVE[:3], {**RESERVE[3], "curve": CURVE})),
+    "or none where one does": rows(RENYI_GRANT, (*RESERVE[:3], {**RESERVE[3], **RENYI})),
+    "does not add up\n": rows(RENYI_GRANT, (*RENYI_RESERVE[:3], {**RENYI_RESERVE[3], "curve": LARGE})),
+    "is about populations that have no such grants": rows(GRANT, VOUCH),
+    "names other populations than its kind does": rows(GRANT, ("disjoint", "", NOTHING, {})),
     "does not add up": rows(GRANT, ("reserve", "w", Amount(101, 10), RESERVE[3])),
 }
 

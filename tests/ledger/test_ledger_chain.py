@@ -118,26 +118,18 @@ def test_a_copy_without_hashes_is_caught(filled: Ledger, what: str, monkeypatch:
         test_a_changed_row_is_found(filled, what)
 
 
-def rewrite(book: Ledger, *statements: str) -> None:
-    """A forger who knows the code: changes rows and computes the chain anew."""
-    change(book, *statements)
-    with contextlib.closing(sqlite3.connect(book._journal.path)) as connection:
-        connection.execute("drop index reticent_one_successor")
-        ledger = connection.execute("select ledger from reticent_ledger").fetchone()[0]
-        previous = chain.genesis(ledger)
-        for values in stored(book):
-            values["previous"] = previous
-            previous = by_hand(values)
-            connection.execute(
-                "update reticent_entries set previous = ?, hash = ? where seq = ?",
-                (values["previous"], previous, values["seq"]),
-            )
-        connection.commit()
+def test_a_row_with_a_hash_of_its_own_breaks_the_chain(filled: Ledger) -> None:
+    """A forger who computes the hash of the row that he changes, and not those after it."""
+    change(filled, CHANGES["a reason"])
+    first = stored(filled)[0]
+    change(filled, f"update reticent_entries set hash = '{by_hand(first)}' where seq = 1")
+    with pytest.raises(EnvironmentFault, match="entry 2 of the ledger does not follow the one before it"):
+        Ledger(filled._journal.url).verify()
 
 
-def test_a_chain_that_was_computed_anew_needs_a_head_that_was_kept(filled: Ledger) -> None:
+def test_a_chain_that_was_computed_anew_needs_a_head_that_was_kept(filled: Ledger, forge: Callable) -> None:
     head = filled.head()
-    rewrite(filled, CHANGES["a signer"])
+    forge(filled, CHANGES["a signer"])
     again = Ledger(filled._journal.url)
     assert again.verify() == 6  # nothing in the file contradicts anything else in it
     assert code_of(lambda: again.verify(head=head)) == "ledger-rolled-back"
@@ -271,8 +263,7 @@ def test_a_flipped_byte_is_found_or_changes_nothing(filled: Ledger) -> None:
 @pytest.mark.soak
 def test_every_flipped_byte_is_found_or_changes_nothing(filled: Ledger) -> None:
     positions = used_bytes(filled._journal.path)
-    found = check_flips(filled, list(range(len(filled._journal.path.read_bytes()))))
-    print(f"{found} of {len(positions)} bytes that are not 0")
+    print(f"{check_flips(filled, positions)} of {len(positions)} bytes that are not 0")
 
 
 # heads and signatures -----------------------------------------------------------------------------------------------
@@ -336,10 +327,10 @@ def test_a_grant_by_name_alone_is_refused_where_signatures_are_asked_for(book: L
     assert book.verify() == 1
 
 
-def test_a_forger_who_computes_the_chain_anew_cannot_sign(book: Ledger, grant: Callable) -> None:
+def test_a_forger_who_computes_the_chain_anew_cannot_sign(book: Ledger, grant: Callable, forge: Callable) -> None:
     ada = SigningKey.generate()
     grant(key=ada)
-    rewrite(book, "update reticent_entries set nano_epsilon = 9000000000, granted_nano_epsilon = 9000000000")
+    forge(book, "update reticent_entries set nano_epsilon = 9000000000, granted_nano_epsilon = 9000000000")
     assert Ledger(book._journal.url).verify() == 1
     with pytest.raises(IdentityError):
         Ledger(book._journal.url).verify(roster=Roster({"Dr. Ada": ada.public}))

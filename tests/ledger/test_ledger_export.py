@@ -124,6 +124,22 @@ def test_a_part_of_an_export(exported: pathlib.Path, cut: str) -> None:
     assert code_of(lambda: verify_export(exported)) == "ledger-damaged"
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (',"kind":', ', "kind":'),
+        ('"kind":"reserve"', '"kind":"grant","kind":"reserve"'),
+        ("Dr. Ada", "\\u0044r. Ada"),
+        ('"seq":', '"spent_atto_delta":0,"seq":'),
+        ("\n", "\r\n"),
+        ("\n", "\n\n"),
+    ],
+)
+def test_an_export_has_one_spelling(exported: pathlib.Path, old: str, new: str) -> None:
+    exported.write_bytes(exported.read_bytes().replace(old.encode(), new.encode()))
+    assert code_of(lambda: verify_export(exported)) == "ledger-damaged"
+
+
 def resealed(exported: pathlib.Path, **changes: Any) -> None:
     """Change the fields of entry 4 (a reservation), and compute all hashes anew."""
     first, *entries, _ = [json.loads(line) for line in exported.read_text().splitlines()]

@@ -74,7 +74,7 @@ def _read_export(path: Path) -> tuple[Head, list[dict[str, Any]]]:
       EnvironmentFault: If it cannot be read, or is cut off or damaged.
     """
     try:
-        lines = path.read_text(encoding="ascii").removesuffix("\n").split("\n")
+        lines = path.read_bytes().decode("ascii").removesuffix("\n").split("\n")
     except OSError as error:
         raise EnvironmentFault(
             "export-unreadable",
