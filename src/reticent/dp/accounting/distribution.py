@@ -200,7 +200,7 @@ class Composed:
         tilt, step = self.window.tilt, self.window.step
         squares = float(self.window.length)
         if tilt * step > 1e-12:
-            squares = min(squares, 1 / math.expm1(min(2 * tilt * step, 700.0)), 1 / (4 * tilt**3 * step) + tilt**-2)
+            squares = min(squares, -1 / math.expm1(-2 * tilt * step), 1 / (4 * tilt**3 * step) + tilt**-2)
         return math.sqrt(squares)
 
     def _above_the_circle(self) -> float:
@@ -240,8 +240,8 @@ def _crossing(
     Newton's method on the logarithm, kept inside a bracket; `curve` returns value and rate.
     """
     point = min(max(guess, low), high)
-    lowest, within, seen = low, math.inf, False
-    for _ in range(80):
+    lowest, within, seen, width = low, math.inf, False, high - low
+    for turn in range(120):
         value, rate = curve(point)
         if value <= level:
             within = high = point
@@ -258,5 +258,9 @@ def _crossing(
         aimed = point + step + (4e-7 if value > level else -4e-7) * abs(point)
         if not low < aimed < high:
             aimed = lowest if not seen and aimed <= low else low + (high - low) / 2
+        elif turn % 3 == 2:
+            # Between two grid points the logarithm is concave, and Newton's steps may be tiny: halve instead.
+            aimed = aimed if high - low <= width / 2 else low + (high - low) / 2
+            width = high - low
         point = aimed
     return within
