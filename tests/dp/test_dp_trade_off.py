@@ -196,3 +196,9 @@ def test_the_words_of_a_guarantee_are_true_and_rounded_up() -> None:
 
 def test_words_survive_an_epsilon_beyond_all_bounds() -> None:
     assert any("100 %" in line for line in _guarantee(epsilon=600.0).in_words())
+
+
+@pytest.mark.parametrize(("noise", "advantage"), [(1e200, 0.0), (1e-200, 1.0), (5e-324, 1.0)])
+def test_noise_whose_square_is_no_float_is_not_an_error(noise: float, advantage: float) -> None:
+    for relation in ("add_or_remove_one", "replace_one"):
+        assert dp.trade_off(dp.Gaussian(noise), relation=relation).advantage() == pytest.approx(advantage, abs=1e-9)  # type: ignore[arg-type]

@@ -229,9 +229,9 @@ def _gaussian_mu(events: Iterable[Event], relation: Relation) -> float:
     energy = 0.0
     for event, count in flatten(events).items():
         drawn = event.event if isinstance(event, PoissonSampled) and event.sampling_probability == 1 else event
-        if not isinstance(drawn, Gaussian) or drawn.noise_multiplier == 0:
+        if not isinstance(drawn, Gaussian) or drawn.noise_multiplier < 1e-150:
             return math.inf
-        energy += count / drawn.noise_multiplier**2
+        energy += count / min(drawn.noise_multiplier, 1e150) ** 2
     return (2.0 if relation == "replace_one" else 1.0) * math.sqrt(energy)
 
 
