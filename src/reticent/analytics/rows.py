@@ -163,7 +163,7 @@ class Rows:
         from pandas.util import hash_array
 
         cells = self._column(name)
-        if cells.dtype.kind in "iufb":
+        if cells.dtype.kind in "iuf":  # truth values are words here as there
             return np.asarray(hash_array(_plain_floats(cells.to_numpy(dtype=np.float64, na_value=np.nan))))
         codes, words = self._words(name)
         texts = np.array([*words, "nan"], dtype=object)
@@ -179,12 +179,16 @@ class Rows:
         import pandas as pd
 
         cells = self._column(name)
-        numeric = cells.dtype.kind in "iuf"
-        # A gap elsewhere in the column turns whole numbers into floats: all numbers are read as floats, so that it
-        # cannot change what another row's cell is called.
-        values = cells.to_numpy(dtype=np.float64, na_value=np.nan) if numeric else cells.astype(object)
-        codes, distinct = pd.factorize(values, use_na_sentinel=True)
-        return codes, [word_of(value) for value in distinct]
+        if cells.dtype.kind in "iuf":
+            # A gap elsewhere in the column turns whole numbers into floats: all numbers are read as floats, so that it
+            # cannot change what another row's cell is called. Zero has one name.
+            codes, numbers = pd.factorize(cells.to_numpy(dtype=np.float64, na_value=np.nan) + 0.0)
+            return codes, [word_of(number) for number in numbers]
+        # Each cell gets its word before equal ones are sought: True equals 1, -0.0 equals 0.0, and whichever stood
+        # first would name them all.
+        words = [None if gone else word_of(cell) for cell, gone in zip(cells, cells.isna(), strict=True)]
+        codes, distinct = pd.factorize(np.array([*words, ""], dtype=object)[:-1])
+        return codes, list(distinct)
 
     def _column(self, name: str) -> pd.Series:
         if name not in self._frame.columns:
@@ -205,7 +209,9 @@ class Rows:
 
 def word_of(value: object) -> str:
     """Return the canonical text of a cell or of a declared category: 1, 1.0 and "1" are one word."""
-    return canonical(float(value) if isinstance(value, int | float) and not isinstance(value, bool) else value)
+    if isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
+        return canonical(float(value) + 0.0)
+    return canonical(value)
 
 
 def _plain_floats(values: Numbers) -> Numbers:
