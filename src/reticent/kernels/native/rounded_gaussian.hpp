@@ -29,7 +29,7 @@ RETICENT_INLINE uint64_t as_bits(double value) {
 // The error, relative to 1 + x, is proven below 2^-45 (GUARD in compiled.py) for U >= 2^-24, whether or not the
 // compiler fuses multiplications and additions: polynomial 2^-52, its evaluation and the conversion of the word 2^-50,
 // the interval of width 2^-64 in which U lies 2^-46. Every loop is without branches, so that the compiler makes
-// vectors of it, and so that its time does not depend on the noise.
+// vectors of it. Its time hardly depends on the noise: what remains are the places of the table that are looked up.
 RETICENT_INLINE bool draw_block(
     const uint64_t* __restrict words, double scale, double guard, const double* __restrict polynomials, int64_t* __restrict drawn, uint64_t* __restrict unsure) {
   const double two52 = as_double(0x4330000000000000);    // a 32-bit number in the low bits of 2^52, or of 2^84,
