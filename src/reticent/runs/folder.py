@@ -19,6 +19,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from reticent import kernels
 from reticent.errors import EnvironmentFault
 from reticent.identity import Roster, SigningKey
 from reticent.randomness import secret
@@ -191,4 +192,4 @@ def _versions() -> dict[str, str]:
             found[name] = version(name)
         except PackageNotFoundError:
             found[name] = "not installed as a package"
-    return found
+    return {**found, "kernels": kernels.describe()}
