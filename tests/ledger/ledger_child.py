@@ -35,9 +35,9 @@ STEP = dp.PoissonSampled(0.1, dp.Gaussian(2.0))
 dp.epsilon = lambda events, *, delta, relation: dp.flatten(events).total() * 0.25
 
 
-def grant(book: Ledger, epsilon: float = 1e5) -> None:
+def grant(book: Ledger, epsilon: float = 1e5, delta: float = 0.01) -> None:
     claim = {"unit": "record", "relation": "add_or_remove_one", "reason": "test", "signer": "t"}
-    book.grant("ward-7", epsilon=epsilon, delta=0.01, **claim)
+    book.grant("ward-7", epsilon=epsilon, delta=delta, **claim)
 
 
 def reserve(book: Ledger, key: str, steps: int = 4) -> Charge:
@@ -101,7 +101,9 @@ def kill(url: str, trials: str, broken: str) -> dict[str, Any]:
         os.close(told)
         result["hot journals"] += path.with_name(path.name + "-journal").exists()
         book = Ledger(url, wait=10.0)
-        grant(book, epsilon=1.0)  # the server has ended the killed client's transaction, or is told to by this one
+        grant(
+            book, epsilon=1.0, delta=0.0
+        )  # the server has ended the killed client's transaction, or is told to by this one
         result["rows"] = book.verify()
         stored = {f"{e.kind} {e.key} {e.commit_key}" for e in book.entries() if e.key.startswith(f"{trial}-")}
         promised = set(notes.read_text().splitlines())

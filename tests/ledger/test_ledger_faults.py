@@ -100,7 +100,7 @@ def test_without_the_transaction_the_rows_still_exclude_each_other(child: Callab
 
 
 def test_without_both_the_budget_is_overspent(child: Callable) -> None:
-    tries = (child("race", "reserve", 6, 2) for _ in range(20))  # mostly one; a busy machine needs more
+    tries = (child("race", "reserve", 6, 2) for _ in range(8))
     overspent = next((result for result in tries if result["outcomes"].get("ok", 0) > 1), None)
     assert overspent is not None
     assert "verified" not in overspent  # `verify` sees it
@@ -161,6 +161,30 @@ def test_where_a_ledger_cannot_be(tmp_path: pathlib.Path) -> None:
                 "w", epsilon=1, delta=0, unit="record", relation="replace_one", reason="r", signer="s"
             )
         assert error.value.code == "ledger-unreachable"
+
+
+def test_a_ledger_that_may_only_be_read(
+    book: Ledger, grant: Callable, reserve: Callable, step: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading goes on; whatever writes is refused. (An administrator may write to any file, so SQLite is told.)"""
+    grant()
+    charge = reserve()
+    connect = type(book._journal)._connect
+
+    def reading_only(self: Any) -> sqlite3.Connection:
+        connection = connect(self)
+        connection.execute("PRAGMA query_only=ON")
+        return connection
+
+    monkeypatch.setattr(type(book._journal), "_connect", reading_only)
+    monkeypatch.setattr(book._journal._engine.pool, "_creator", lambda: reading_only(book._journal))
+    assert book.balance("ward-7").reserved_epsilon == 1.0
+    assert book.verify() == 2
+    for act in (lambda: charge.commit("r", [step]), lambda: reserve("b"), grant, lambda: charge.void("x")):
+        with pytest.raises(EnvironmentFault) as error:
+            act()
+        assert error.value.code == "ledger-unreachable"
+    assert book.verify() == 2
 
 
 def test_a_deleted_ledger_does_not_come_back_empty(book: Ledger, grant: Callable, reserve: Callable, step: Any) -> None:

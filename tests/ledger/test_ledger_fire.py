@@ -92,7 +92,9 @@ def test_a_copy_that_tells_before_the_server_has_committed_is_caught(child: Call
 @pytest.mark.soak
 @pytest.mark.parametrize("address", DATABASES, indirect=True)
 def test_two_hundred_kills(child: Callable, address: str) -> None:
-    check_kills(child("kill", 200, 0, url=address, timeout=3600))
+    result = child("kill", 200, 0, url=address, timeout=3600)
+    print(result)
+    check_kills(result)
 
 
 @pytest.mark.skipif("RETICENT_TEST_POSTGRES" in os.environ, reason="this test stops its server")

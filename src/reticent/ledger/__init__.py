@@ -15,9 +15,9 @@ back: all are noticed, by the next action or by `verify`. Whoever may write the 
 against them stands a head or an export that was kept elsewhere, and grants signed with a key. Not covered: a program
 that releases without asking the ledger, and the clock of the machine, which the times of entries come from.
 
-COST. A reservation or commit takes a few milliseconds, one sync of the disk (or one round trip and a sync of the
-server), a balance less; both do not grow with the number of entries. `verify` reads everything, about 20,000 entries a
-second.
+COST. A reservation or commit waits for two syncs of the disk, or for one round trip and a sync of the server: 5 to 30
+milliseconds. A balance takes 1 to 4. Neither grows with the number of entries. `verify` reads everything, about 10,000
+entries a second.
 """
 
 from reticent.ledger.book import Ledger
