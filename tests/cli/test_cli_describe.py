@@ -186,3 +186,13 @@ def test_a_study_declares_the_columns(
     assert status == 0, err
     assert "mean radius" in out
     assert "population 'north'" in err
+
+
+@pytest.mark.parametrize("wrong", [("--confidence", "2"), ("--rows-per-person", "2")])
+def test_what_makes_no_sense_is_refused_before_anything_is_paid(
+    table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], wrong: tuple[str, str]
+) -> None:
+    """A confidence of 2 was found out after the budget was spent; rows of a person were ignored under unit record."""
+    status, _, _ = reticent(monkeypatch, capsys, "describe", "table.csv", *DECLARED, "--epsilon", "0.5", *wrong)
+    assert status == 2
+    assert Ledger("sqlite:///budget.db").balance("ward-7").left_epsilon == 1.0

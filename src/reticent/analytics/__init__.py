@@ -17,7 +17,7 @@ Gaussian, whichever is less); means and quantiles by that many rows' worth. Mill
 
 from __future__ import annotations
 
-from reticent.analytics.answers import Answer, Answers
+from reticent.analytics.answers import Answer, Answers, check_confidence
 from reticent.analytics.asking import (
     auroc,
     brier,
@@ -63,6 +63,7 @@ __all__ = [
     "auroc",
     "brier",
     "calibration",
+    "check_confidence",
     "contingency",
     "count",
     "deviation",

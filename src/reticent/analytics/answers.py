@@ -9,9 +9,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Answer", "Answers"]
+from reticent.errors import UsageError
+
+__all__ = ["Answer", "Answers", "check_confidence"]
 
 Figures = float | NDArray[np.float64]
+
+
+def check_confidence(confidence: float) -> None:
+    """Refuse what is no probability; asked before anything is paid for.
+
+    Raises:
+      UsageError: With code `statistics-confidence`.
+    """
+    if not 0 < confidence < 1:
+        raise UsageError(
+            "statistics-confidence", f"confidence is {confidence}", hint="give a number between 0 and 1, e.g. 0.95"
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

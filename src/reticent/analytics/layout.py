@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reticent import dp
-from reticent.analytics.answers import Answers
+from reticent.analytics.answers import Answers, check_confidence
 from reticent.analytics.bounding import chosen_rows
 from reticent.analytics.features import Feature, Geometry, Presence
 from reticent.analytics.noise import Kind, Noise, Part
@@ -216,10 +216,7 @@ class Layout:
 
         Post-processing: it costs nothing, however often it is done.
         """
-        if not 0 < confidence < 1:
-            raise UsageError(
-                "statistics-confidence", f"confidence is {confidence}", hint="give a number between 0 and 1, e.g. 0.95"
-            )
+        check_confidence(confidence)
         noised = Noised(self, np.asarray(vector, dtype=np.float64), noise_multiplier, sites)
         return Answers({query: query.answer(noised, 1 - confidence) for query in self.queries})
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from reticent import dp
-from reticent.analytics.answers import Answers
+from reticent.analytics.answers import Answers, check_confidence
 from reticent.analytics.layout import Layout, Noised
 from reticent.analytics.noise import Kind
 from reticent.analytics.query import Query
@@ -72,6 +72,7 @@ class Plan:
           UsageError: If unit is `person` and the table names none.
           DataError: If a column is absent.
         """
+        check_confidence(confidence)
         rows = Rows.of(table, person=person)
         vector = self.layout.vector(
             rows,

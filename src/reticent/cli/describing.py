@@ -60,6 +60,7 @@ def describe(
     """Describe a table: rows, means, quartiles, shares, each with an interval; charged to a privacy budget."""
     from reticent import analytics
 
+    analytics.check_confidence(confidence)
     declared = _study(study, site) if study is not None else None
     if declared is not None and declared[0].data.person == "row":
         rows_per_person = 1  # the contract says that nobody has two
@@ -86,7 +87,8 @@ def describe(
         delta=cast("float", delta),
         unit=cast("dp.Unit", unit),
         relation=cast("dp.Relation", relation),
-        rows_per_person=rows_per_person if unit == "person" else None,
+        # What the options say is passed on, also where it fits no unit, and refused there.
+        rows_per_person=rows_per_person if unit == "person" or declared is None else None,
     )
     if plan:
         emit(format_, text=_forecast(made, cast("float", delta)), data=_forecast_data(made, cast("float", delta)))
