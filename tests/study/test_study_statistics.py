@@ -39,6 +39,15 @@ def test_statistics_share_the_promise(plan: Callable[..., Plan], changes: dict[s
     assert dp.epsilon(alone, delta=found.guarantee.delta, relation=found.guarantee.relation) <= 0.4
 
 
+def test_statistics_and_figures_are_never_the_same_event(plan: Callable[..., Plan]) -> None:
+    """With equal parts of the target they had equal noise, and the ledger's commits for one counted for the other."""
+    found = plan(**SECTION, release__metrics={"every": 0, "epsilon": 0.4})
+    assert found.statistics is not None
+    assert found.statistics.noise_multiplier != found.metrics.noise_multiplier
+    for site in found.sites:
+        assert certified(found, site.name) <= 3.0
+
+
 def test_a_broken_copy_that_does_not_charge_statistics_is_caught(
     plan: Callable[..., Plan], study: Callable[..., Study], facts: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

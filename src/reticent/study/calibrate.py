@@ -91,6 +91,9 @@ def calibrate(study: Study) -> Calibration:
     kinds = Counter((s.probability, s.steps) for s in (sampling_of(study, name) for name in study.sites))
     choices = list(_choices(kinds, privacy.sites_per_person))
     metrics_noise, statistics_noise = _metrics_noise(study), _statistics_noise(study)
+    if statistics_noise is not None and statistics_noise == metrics_noise:
+        # Releases of two kinds are two events, or one's payment would count as the other's.
+        statistics_noise = _up(statistics_noise + 0.5 / _DIGITS)
     solve = _Solver(study, target.epsilon, target.delta, privacy.relation, metrics_noise, statistics_noise)
     noise = {kind: solve.noise(*kind) for kind in sorted(kinds)}
     for _ in range(_MOST_CORRECTIONS):
