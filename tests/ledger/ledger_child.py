@@ -95,7 +95,7 @@ def kill(url: str, trials: str, broken: str) -> dict[str, Any]:
             work_until_killed(url, trial, told)
         while not os.fstat(told).st_size:
             time.sleep(0.0005)
-        time.sleep(random.uniform(0, 0.02))
+        time.sleep(random.uniform(0, 0.04))
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         os.close(told)
@@ -148,7 +148,7 @@ def race(url: str, what: str, racers: str, broken: str) -> dict[str, Any]:
     if "commit" in what or what == "void":
         reserve(Ledger(url), "first", steps=4)
     break_safeguards(broken)
-    meet_between_check_and_append(patience=0.3 if broken == "0" else 3.0)
+    meet_between_check_and_append(patience=0.15 if broken == "0" else 3.0)
     outcomes = run_together(url, acts[what], int(racers))
     book = Ledger(url)
     result: dict[str, Any] = {"outcomes": outcomes, "rows": len(book.entries())}
@@ -186,13 +186,14 @@ def append_after_whatever_is_last() -> None:
     def late(self: pages.Pages, *arguments: Any, **fields: Any) -> Any:
         for _ in range(50):
             self._head = None
-            # A server needs a savepoint to go on after a refused row. In SQLite one would keep the reader's lock, so that
-            # nobody else could write either, until all but one had given up.
-            server = self._connection.dialect.name != "sqlite"
-            attempt = self._connection.begin_nested() if server else contextlib.nullcontext()
-            with contextlib.suppress(DBAPIError), attempt:
+            # Where each statement stands for itself, a refused one leaves nothing behind; a server needs a savepoint.
+            server = self._connection.dialect.name == "postgresql"
+            with (
+                contextlib.suppress(DBAPIError),
+                self._connection.begin_nested() if server else contextlib.nullcontext(),
+            ):
                 return append(self, *arguments, **fields)
-            time.sleep(random.uniform(0, 0.02))
+            time.sleep(random.uniform(0, 0.04))
         raise TimeoutError
 
     pages.Pages.append = late

@@ -151,5 +151,5 @@ class LedgerAgainstModel(RuleBasedStateMachine):
         self.book.verify()
 
 
-LedgerAgainstModel.TestCase.settings = settings(max_examples=20, stateful_step_count=20, deadline=None)
+LedgerAgainstModel.TestCase.settings = settings(max_examples=12, stateful_step_count=20, deadline=None)
 test_against_model = LedgerAgainstModel.TestCase
