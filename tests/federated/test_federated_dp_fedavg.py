@@ -106,6 +106,11 @@ def test_rows_that_are_no_persons_are_refused(federation: Any) -> None:
 
 
 def test_it_learns_under_secure_aggregation(federation: Any) -> None:
+    """65 of 65 runs gave 1.0.
+
+    False alarms: with five times the noise none of 23 runs fell below 0.8 (the least was 0.94); by the estimate of
+    `test_it_learns` in test_private_trainer.py that is below 1e-6 here.
+    """
     clients = {
         site: federation.client(
             site, "secagg", private=federation.private(site, contribution="update", max_grad_norm=0.5), local_steps=4

@@ -230,7 +230,11 @@ def test_wrong_settings_are_refused():
 
 
 def test_it_learns_persons_who_have_one_class_each(kit):
-    """Three far-apart classes, 200 persons of one class each, epsilon 8: 0.9 is far below what is found (0.99)."""
+    """Three far-apart classes, 200 persons of one class each, epsilon 8: 42 of 42 runs gave 1.0.
+
+    False alarms: with five times the noise none of 38 runs fell below 0.9; by the estimate of `test_it_learns` in
+    test_private_trainer.py that is below 1e-6 here.
+    """
     source = np.random.default_rng(0)
     person = np.repeat(np.arange(200), 3)
     labels = person % 3

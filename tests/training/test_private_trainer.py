@@ -430,7 +430,12 @@ def test_any_first_order_optimizer(kit, make):
 
 
 def test_it_learns(kit):
-    """Three far-apart classes at epsilon 8; a model that does not learn would stay near one third."""
+    """Three far-apart classes at epsilon 8; a model that does not learn would stay near one third.
+
+    False alarms: 225 of 225 runs gave 1.0, and with five times the noise none of 130 fell below 0.9. What fails less
+    often than once in six there is at least 0.97 of its deviations away, so 4.8 of those here: below 1e-6. (An
+    estimate: it takes failures to lie in one direction of the noise.)
+    """
     source = np.random.default_rng(0)
     labels = source.integers(0, 3, 600)
     features = np.eye(3)[labels] * 2 + source.normal(size=(600, 3)) * 0.3
